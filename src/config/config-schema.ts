@@ -1,0 +1,163 @@
+import { z } from 'zod'
+import { type Duration, parseDuration } from '../job/duration.ts'
+import type { App } from './options.ts'
+
+// The message of every rule is what was expected; config-issues.ts puts the place and the value found before it.
+
+const MAX_DELAY_MS = 2 ** 31 - 1 // the longest time that a timer of Node can wait
+
+function rule<T>(isFitting: (value: unknown) => boolean, expected: string) {
+  return z.custom<T>(isFitting, expected)
+}
+
+function whole(from: number, to: number) {
+  return rule<number>(
+    (value) => Number.isInteger(value) && (value as number) >= from && (value as number) <= to,
+    `a whole number from ${from} to ${to}`,
+  )
+}
+
+function readDuration(value: unknown): number {
+  try {
+    return parseDuration(value as Duration, '')
+  } catch {
+    return Number.NaN
+  }
+}
+
+/** A duration of at least `fromMs`; the parsed value is in ms. */
+function duration(from: Duration, to?: Duration) {
+  const fromMs = parseDuration(from, 'from')
+  const toMs = to === undefined ? MAX_DELAY_MS : parseDuration(to, 'to')
+  const range = `${fromMs > 0 ? ` of ${from} or more` : ''}${to === undefined ? '' : ` up to ${to}`}`
+  const expected = `a duration${range}: milliseconds as a number, or a text like '500ms', '30s', '5m', '2h', '7d'`
+  return rule<Duration>((value) => readDuration(value) >= fromMs && readDuration(value) <= toMs, expected).transform(
+    readDuration,
+  )
+}
+
+const flag = rule<boolean>((value) => typeof value === 'boolean', 'true or false')
+
+const text = (pattern: RegExp, expected: string) =>
+  rule<string>((value) => typeof value === 'string' && pattern.test(value), expected)
+
+const redisUrl = rule<string>((value) => {
+  if (typeof value !== 'string' || !URL.canParse(value)) return false
+  const { protocol, hostname, pathname } = new URL(value)
+  return /^rediss?:$/.test(protocol) && hostname !== '' && /^\/?$|^\/\d+$/.test(pathname)
+}, 'redis[s]://[[user][:password]@]host[:port][/db]')
+
+const redis = z.strictObject(
+  {
+    url: redisUrl.default('redis://127.0.0.1:6379'),
+    connectTimeout: duration(10).default(5_000),
+    replyTimeout: duration(100).default(10_000),
+  },
+  'an object { url, connectTimeout, replyTimeout }',
+)
+
+const queues = z.record(
+  text(/^[a-z][a-z0-9_-]{0,63}$/, 'a queue name: 1 to 64 of a-z 0-9 _ -, beginning with a letter'),
+  z.strictObject(
+    {
+      weight: whole(1, 1_000).default(1),
+      concurrency: whole(1, 10_000).optional(),
+      maxWaiting: whole(1, Number.MAX_SAFE_INTEGER).optional(),
+    },
+    'an object { weight, concurrency, maxWaiting }',
+  ),
+  'an object of queues by name',
+)
+
+const app = rule<App>(
+  (value) => typeof value === 'object' && value !== null && 'name' in value && 'jobs' in value && 'handlers' in value,
+  'an app made by defineApp',
+)
+
+const queue = z.strictObject(
+  {
+    enqueueTimeout: duration(1).default(5_000),
+    maxPayloadBytes: whole(1, 512 * 1024 * 1024).default(1024 * 1024),
+    // Redis keeps it, so it may be longer than a timer.
+    idempotencyTtl: duration('1s', '3650d').default(24 * 3_600_000),
+    maxPendingJobs: whole(0, 100_000_000).default(10_000),
+  },
+  'an object of settings for producers',
+)
+
+const worker = z
+  .strictObject(
+    {
+      concurrency: whole(1, 10_000).default(10),
+      lease: duration('1s').default(30_000),
+      sweepInterval: duration(50).optional(),
+      softTimeout: duration(0).default(10_000),
+      stopTimeout: duration(0).default(25_000),
+      grace: duration(0).default(5_000),
+      maxBlocked: duration('1s').default(300_000),
+      maxStalls: whole(1, 1_000).default(3),
+      unhandledGrace: duration(0, '3650d').default(3_600_000),
+      strict: flag.default(false),
+      handBack: duration(1).default(50),
+      healthPort: whole(0, 65_535).optional(),
+      healthHost: text(/^[\w.:-]+$/, 'an address or host name').optional(),
+    },
+    'an object of settings for workers',
+  )
+  .superRefine(({ lease, sweepInterval, softTimeout, stopTimeout, handBack }, context) => {
+    const refuse = (option: string, expected: string) =>
+      context.addIssue({ code: 'custom', path: [option], message: expected })
+    if (sweepInterval !== undefined && sweepInterval > lease * 2) {
+      refuse('sweepInterval', `at most two leases (lease is ${lease} ms), or jobs of dead workers lie about`)
+    }
+    if (softTimeout > stopTimeout)
+      refuse('softTimeout', `at most stopTimeout (${stopTimeout} ms): handlers need time to see their signal`)
+    if (handBack >= lease) refuse('handBack', `less than lease (${lease} ms)`)
+  })
+
+const history = z.strictObject(
+  {
+    entries: whole(0, 100_000_000).default(10_000),
+    age: duration('1s', '3650d').default(24 * 3_600_000),
+  },
+  'an object { entries, age }',
+)
+
+export const configSchema = z
+  .strictObject(
+    {
+      namespace: text(/^[a-z0-9][a-z0-9_-]{0,63}$/, '1 to 64 of a-z 0-9 _ -, beginning with a letter or digit').default(
+        'default',
+      ),
+      redis: redis.prefault({}),
+      queues,
+      apps: z.array(app, 'a list of apps made by defineApp').default([]),
+      queue: queue.prefault({}),
+      worker: worker.prefault({}),
+      history: history.prefault({}),
+    },
+    'an object, as defineConfig takes it',
+  )
+  .superRefine(({ apps, queues }, context) => {
+    const refuse = (path: (string | number)[], expected: string) =>
+      context.addIssue({ code: 'custom', path, message: expected })
+    const names = new Set<string>()
+    const owners = new Map<string, string>()
+    for (const [index, { name, jobs }] of apps.entries()) {
+      if (names.has(name)) refuse(['apps', index, 'name'], 'a name that no other app has')
+      names.add(name)
+      for (const { type, queue } of jobs) {
+        const owner = owners.get(type)
+        if (owner !== undefined)
+          refuse(['apps', index, 'jobs', type], `a type that no other job has (app ${owner} has it too)`)
+        owners.set(type, name)
+        // Nobody would ever run it, and nobody would say so.
+        if (!Object.hasOwn(queues, queue)) {
+          refuse(
+            ['apps', index, 'jobs', type, 'queue'],
+            `a queue of this configuration (${Object.keys(queues).join(', ')}), not ${queue}`,
+          )
+        }
+      }
+    }
+  })

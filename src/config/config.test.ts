@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ConfigError } from '../errors.ts'
+import { defineJob } from '../job/job.ts'
+import { defineApp, resolveConfig } from './config.ts'
+import type { ConfigInput } from './options.ts'
+
+const sendInvoice = defineJob({ type: 'invoice.send', queue: 'critical' })
+const handlers = async () => ({})
+
+function problem(input: unknown, env: Record<string, string> = {}): ConfigError {
+  try {
+    resolveConfig(input as ConfigInput, env)
+  } catch (error) {
+    assert.ok(error instanceof ConfigError)
+    return error
+  }
+  return assert.fail('it was accepted')
+}
+
+test('fills in every default', () => {
+  const config = resolveConfig({}, {})
+  assert.equal(config.namespace, 'default')
+  assert.equal(config.redis.url, 'redis://127.0.0.1:6379')
+  assert.deepEqual(Object.keys(config.queues), ['critical', 'default', 'long'])
+  assert.deepEqual(config.queues.critical, { weight: 6, concurrency: undefined, maxWaiting: undefined })
+  assert.equal(config.worker.leaseMs, 30_000)
+  assert.equal(config.worker.sweepIntervalMs, 15_000)
+  assert.equal(config.queue.maxPayloadBytes, 1024 * 1024)
+  assert.deepEqual(config.history, { entries: 10_000, ageMs: 24 * 3_600_000 })
+})
+
+test('is frozen all through', () => {
+  const config = resolveConfig({ apps: [defineApp({ name: 'shop', jobs: [sendInvoice], handlers })] }, {})
+  for (const part of [config, ...Object.values(config), ...Object.values(config.queues), ...config.apps]) {
+    assert.ok(Object.isFrozen(part))
+  }
+})
+
+test('reads durations as milliseconds or as text', () => {
+  const { worker } = resolveConfig({ worker: { lease: 10_000, grace: '1.5s', softTimeout: 0 } }, {})
+  assert.equal(worker.leaseMs, 10_000)
+  assert.equal(worker.sweepIntervalMs, 5_000)
+  assert.equal(worker.graceMs, 1_500)
+  assert.equal(worker.softTimeoutMs, 0)
+})
+
+test('merges queues onto the three built in', () => {
+  const { queues } = resolveConfig({ queues: { critical: { concurrency: 3 }, mail: { weight: 2, maxWaiting: 9 } } }, {})
+  assert.deepEqual(queues.critical, { weight: 6, concurrency: 3, maxWaiting: undefined })
+  assert.deepEqual(queues.mail, { weight: 2, concurrency: undefined, maxWaiting: 9 })
+  assert.equal(queues.long?.weight, 1)
+})
+
+test('lets the environment override, and takes an empty variable as none', () => {
+  const input = { namespace: 'shop', redis: { url: 'redis://a', replyTimeout: 500 } }
+  const config = resolveConfig(input, { MOCA_NAMESPACE: 'staging', REDIS_URL: 'rediss://u:p@b:1/2' })
+  assert.equal(config.namespace, 'staging')
+  assert.deepEqual(config.redis, { url: 'rediss://u:p@b:1/2', connectTimeoutMs: 5_000, replyTimeoutMs: 500 })
+  assert.equal(resolveConfig(input, { MOCA_NAMESPACE: '', REDIS_URL: '' }).redis.url, 'redis://a')
+})
+
+test('names the variable that brought a value that cannot be used', () => {
+  const { message } = problem({}, { MOCA_NAMESPACE: 'a b' })
+  assert.match(message, /namespace \(from MOCA_NAMESPACE\): expected 1 to 64 of a-z .* found "a b"/)
+})
+
+const REFUSED: [string, unknown, RegExp][] = [
+  ['no duration', { worker: { lease: '30 seconds' } }, /worker\.lease: expected a duration .* found "30 seconds"/],
+  [
+    'a lease under a second',
+    { worker: { lease: 999 } },
+    /worker\.lease: expected a duration of 1s or more.* found 999/,
+  ],
+  [
+    'no whole number',
+    { worker: { concurrency: 1.5 } },
+    /worker\.concurrency: expected a whole number from 1 .* found 1\.5/,
+  ],
+  ['zero where none is allowed', { queues: { long: { weight: 0 } } }, /queues\.long\.weight: .* found 0/],
+  ['null', { worker: null }, /worker: expected an object of settings for workers; found null/],
+  ['a truthy text for a flag', { worker: { strict: 'no' } }, /worker\.strict: expected true or false; found "no"/],
+  ['a list for the whole', [], /the configuration: expected an object.* found a list/],
+  ['a queue name with a dot', { queues: { 'a.b': {} } }, /queues\.a\.b: expected a queue name.* found "a\.b"/],
+  ['an unknown option', { worker: { sweepIntervall: 5 } }, /worker\.sweepIntervall: .* did you mean sweepInterval\?/],
+  ['an option of another group', { concurrency: 5 }, /concurrency: .* did you mean worker\.concurrency\?/],
+  [
+    'an option like no other',
+    { queues: { long: { colour: 1 } } },
+    /colour: .* known are weight, concurrency, maxWaiting/,
+  ],
+  [
+    'a sweep rarer than two leases',
+    { worker: { lease: 1000, sweepInterval: 2001 } },
+    /sweepInterval: expected at most two leases \(lease is 1000 ms\)/,
+  ],
+  [
+    'a soft timeout after the stop',
+    { worker: { softTimeout: '26s' } },
+    /softTimeout: expected at most stopTimeout \(25000 ms\)/,
+  ],
+  ['another protocol', { redis: { url: 'http://x' } }, /redis\.url: expected redis\[s\]:/],
+  ['an app that is none', { apps: [{}] }, /apps\.0: expected an app made by defineApp/],
+]
+
+for (const [what, input, message] of REFUSED) {
+  test(`refuses ${what}`, () => assert.match(problem(input).message, message))
+}
+
+test('names everything that is wrong at once, with facts for programs', () => {
+  const { message, code, facts } = problem({ namespace: 'A', worker: { lease: 1, maxStalls: 0 } })
+  assert.match(message, /namespace[^]*worker\.lease[^]*worker\.maxStalls/)
+  assert.equal(code, 'config_invalid')
+  assert.equal(facts.option, 'namespace')
+  assert.equal((facts.issues as object[]).length, 3)
+})
+
+test('never shows a URL, which may hold a password', () => {
+  const error = problem({ redis: { url: 'redis//u:hunter2@h' } })
+  assert.doesNotMatch(error.message + JSON.stringify(error.facts), /hunter2/)
+})
+
+test('refuses two apps of one name, two jobs of one type, and a job of a queue that does not exist', () => {
+  const shop = defineApp({ name: 'shop', jobs: [sendInvoice, defineJob({ type: 'x', queue: 'mail' })], handlers })
+  const { message } = problem({ apps: [shop, shop] })
+  assert.match(message, /apps\.1\.name: expected a name that no other app has/)
+  assert.match(message, /apps\.1\.jobs\.invoice\.send: expected a type that no other job has \(app shop has it too\)/)
+  assert.match(message, /expected a queue of this configuration \(critical, default, long\), not mail/)
+})
+
+test('defineApp refuses what is no app', () => {
+  const good = { name: 'shop', jobs: [sendInvoice], handlers }
+  assert.deepEqual(defineApp(good), good)
+  assert.throws(() => defineApp({ ...good, name: 'My Shop' }), /name must be 1 to 64/)
+  assert.throws(() => defineApp({ ...good, jobs: ['invoice.send'] as never }), /made by defineJob/)
+  assert.throws(() => defineApp({ ...good, handlers: {} as never }), /handlers must be a function/)
+  assert.throws(() => defineApp({ ...good, job: [] } as never), ConfigError)
+})
