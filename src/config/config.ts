@@ -62,15 +62,16 @@ const APP_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/
 export function defineApp(input: App): App {
   const { name, jobs, handlers, ...unknown } = input
   const strange = Object.keys(unknown)[0]
-  const refuse = (option: string, expected: string) => {
-    throw new ConfigError(`defineApp: ${option} must be ${expected}`, { option, expected })
-  }
-  if (strange !== undefined) refuse(strange, 'left out; known are name, jobs, handlers')
+  if (strange !== undefined) refuseApp(strange, 'left out; known are name, jobs, handlers')
   if (typeof name !== 'string' || !APP_NAME.test(name))
-    refuse('name', '1 to 64 of a-z 0-9 _ -, beginning with a letter or digit')
-  if (!Array.isArray(jobs) || !jobs.every(isJob)) refuse('jobs', 'a list of jobs made by defineJob')
-  if (typeof handlers !== 'function') refuse('handlers', 'a function that imports the module with the handlers')
+    refuseApp('name', '1 to 64 of a-z 0-9 _ -, beginning with a letter or digit')
+  if (!Array.isArray(jobs) || !jobs.every(isJob)) refuseApp('jobs', 'a list of jobs made by defineJob')
+  if (typeof handlers !== 'function') refuseApp('handlers', 'a function that imports the module with the handlers')
   return Object.freeze({ name, jobs: Object.freeze([...jobs]), handlers })
+}
+
+function refuseApp(option: string, expected: string): never {
+  throw new ConfigError(`defineApp: ${option} must be ${expected}`, { option, expected })
 }
 
 function isJob(value: unknown): value is Job {
