@@ -90,7 +90,10 @@ test('refuses a given port that is taken', async () => {
 })
 
 test('tells why the server did not start', async () => {
-  await assert.rejects(startRedis({ args: ['--no-such-option', '1'] }), /ended while starting \(exit code 1\):[^]*no-such-option/)
+  await assert.rejects(
+    startRedis({ args: ['--no-such-option', '1'] }),
+    /ended while starting \(exit code 1\):[^]*no-such-option/,
+  )
 })
 
 test('the server ends when the process that started it is killed', async () => {
@@ -99,7 +102,9 @@ test('the server ends when the process that started it is killed', async () => {
     const redis = await startRedis()
     console.log(JSON.stringify({ pid: redis.pid, dir: redis.dir }))
     setInterval(() => {}, 1000)`
-  const starter = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const starter = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const [line] = await once(starter.stdout, 'data')
   const { pid, dir } = JSON.parse(String(line)) as { pid: number; dir: string }
   assert.ok(!isGone(pid))
@@ -111,7 +116,9 @@ test('a forgotten server does not keep its starter alive', async () => {
   const program = `
     import { startRedis } from ${JSON.stringify(new URL('./redis-server.ts', import.meta.url).href)}
     console.log((await startRedis()).pid)`
-  const starter = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const starter = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const [line] = await once(starter.stdout, 'data')
   const [code] = await once(starter, 'exit')
   assert.equal(code, 0)

@@ -45,7 +45,12 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   await mkdir(dir, { recursive: true })
   // The server itself tries the port: looking for a free one first would leave a gap in which another could take it.
   for (let attempt = 1; ; attempt++) {
-    const server = new RedisServer({ ...options, dir, port: options.port ?? randomInt(PORTS.from, PORTS.to), ownsDir: !options.dir })
+    const server = new RedisServer({
+      ...options,
+      dir,
+      port: options.port ?? randomInt(PORTS.from, PORTS.to),
+      ownsDir: !options.dir,
+    })
     try {
       await server.start()
       return server
@@ -124,7 +129,11 @@ export class RedisServer {
     if (signal === 'SIGSTOP' || signal === 'SIGCONT') return
     if (signal !== 'SIGKILL') child.kill('SIGCONT') // a stopped server would never see the request to end
     child.ref()
-    await waitFor(() => !isAlive(child), { timeoutMs: 10_000, intervalMs: 2, describe: `redis-server ${child.pid} to end on ${signal}` })
+    await waitFor(() => !isAlive(child), {
+      timeoutMs: 10_000,
+      intervalMs: 2,
+      describe: `redis-server ${child.pid} to end on ${signal}`,
+    })
   }
 
   /** Ends the server cleanly, if it still runs, and starts it again with the same port, directory and settings. */
@@ -149,15 +158,12 @@ export class RedisServer {
     const { dir, port, ownsDir, fsync, args = [] } = this.#settings
     const appendonly = this.#settings.appendonly ?? fsync !== undefined
     const log = openSync(this.#logFile, 'w')
-    const child = spawn(
-      'sh',
-      [
-        ...['-c', LAUNCH, 'launch', ownsDir ? dir : ''],
-        ...['--bind', '127.0.0.1', '--port', String(port), '--dir', dir, '--save', ''],
-        ...['--appendonly', appendonly ? 'yes' : 'no', '--appendfsync', fsync ?? 'everysec', ...args],
-      ],
-      { stdio: ['ignore', log, log, 'pipe'], detached: true },
-    )
+    const place = ['--bind', '127.0.0.1', '--port', String(port), '--dir', dir, '--save', '']
+    const durability = ['--appendonly', appendonly ? 'yes' : 'no', '--appendfsync', fsync ?? 'everysec']
+    const child = spawn('sh', ['-c', LAUNCH, 'launch', ownsDir ? dir : '', ...place, ...durability, ...args], {
+      stdio: ['ignore', log, log, 'pipe'],
+      detached: true,
+    })
     closeSync(log)
     const watcher = child.stdio[3] as Writable & { unref(): void }
     watcher.on('error', () => {}) // the watcher may be gone before it is told

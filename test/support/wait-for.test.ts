@@ -27,7 +27,10 @@ test('says at the deadline what was awaited and what came last', async () => {
 test('keeps the last error of the condition as the cause', async () => {
   const cause = new Error('boom')
   const waiting = waitFor(() => Promise.reject(cause), { timeoutMs: 20, intervalMs: 1, describe: 'peace' })
-  await assert.rejects(waiting, (error: Error) => error.message === 'waited 20 ms for peace; it threw: Error: boom' && error.cause === cause)
+  await assert.rejects(
+    waiting,
+    (error: Error) => error.message === 'waited 20 ms for peace; it threw: Error: boom' && error.cause === cause,
+  )
 })
 
 test('keeps the deadline although the condition hangs', async () => {

@@ -13,7 +13,10 @@ export type WaitForOptions = {
  * Polls `condition` until it gives a truthy value, and returns that value. Rejects at the deadline with a message that
  * says what was awaited, what came last, and the last error, if the condition threw (a throw counts as "not yet").
  */
-export async function waitFor<T>(condition: () => T | Promise<T>, options: WaitForOptions = {}): Promise<NonNullable<T>> {
+export async function waitFor<T>(
+  condition: () => T | Promise<T>,
+  options: WaitForOptions = {},
+): Promise<NonNullable<T>> {
   const { timeoutMs = 5000, intervalMs = 10, describe } = options
   const startedAt = performance.now()
   let last: { value?: T; error?: unknown } = {}
