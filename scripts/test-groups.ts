@@ -1,0 +1,14 @@
+export type TestGroup = {
+  name: string
+  globs: string[]
+  /** Files that run at the same time. Default 2: more only wait for each other on two cores. */
+  concurrency?: number
+  /** A file that takes longer fails. Default 120,000. */
+  fileLimitMs?: number
+}
+
+/** What `npm test` runs, in this order. A pattern that is listed here and matches no file fails the run. */
+export const TEST_GROUPS: TestGroup[] = [
+  { name: 'support', globs: ['test/support/**/*.test.ts'] },
+  { name: 'scripts', globs: ['scripts/**/*.test.ts'] },
+]
