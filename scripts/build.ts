@@ -1,0 +1,11 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, cpSync, globSync, readFileSync, rmSync } from 'node:fs'
+
+// src -> dist: TypeScript is compiled, the Lua scripts are copied beside the modules that read them.
+
+rmSync('dist', { recursive: true, force: true }) // what was deleted in src must not live on in the package
+execFileSync('tsc', ['-p', 'tsconfig.build.json'], { stdio: 'inherit' })
+for (const script of globSync('src/**/*.lua')) cpSync(script, script.replace(/^src/, 'dist'))
+
+const { bin } = JSON.parse(readFileSync('package.json', 'utf8')) as { bin: Record<string, string> }
+for (const program of globSync(Object.values(bin))) chmodSync(program, 0o755)
