@@ -1,0 +1,139 @@
+/** What Moca throws. Branch on `code` or class, never on the text: texts are for people and may change. */
+
+export type ErrorCode =
+  | 'config_invalid'
+  | 'payload_invalid'
+  | 'payload_too_large'
+  | 'option_invalid'
+  | 'queue_full'
+  | 'enqueue_timeout'
+  | 'connection_lost'
+  | 'redis_refused'
+  | 'redis_unsuitable'
+  | 'layout_unknown'
+  | 'lease_lost'
+  | 'handler_timeout'
+  | 'closed'
+
+export type ErrorFacts = Readonly<Record<string, unknown>>
+
+/** The base of every error of Moca. `retryable`: the same call may succeed later without a change of its input. */
+export class MocaError extends Error {
+  readonly code: ErrorCode
+  readonly retryable: boolean
+  readonly facts: ErrorFacts
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { retryable?: boolean; facts?: ErrorFacts; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = new.target.name
+    this.code = code
+    this.retryable = options.retryable ?? false
+    this.facts = Object.freeze({ ...options.facts })
+  }
+}
+
+/** A configuration or option that cannot be used. Facts: `option` (path), `found`, `expected`. */
+export class ConfigError extends MocaError {
+  constructor(message: string, facts: ErrorFacts = {}) {
+    super('config_invalid', message, { facts })
+  }
+}
+
+/** An option of one call that cannot be used, e.g. a negative delay. Facts: `option`, `found`. */
+export class OptionError extends MocaError {
+  constructor(message: string, facts: ErrorFacts = {}) {
+    super('option_invalid', message, { facts })
+  }
+}
+
+/** A payload that its job's schema refuses, that JSON cannot carry, or that is too large. Facts: `type`, `issues` or `bytes`, `limit`. */
+export class PayloadError extends MocaError {
+  constructor(code: 'payload_invalid' | 'payload_too_large', message: string, facts: ErrorFacts = {}, cause?: unknown) {
+    super(code, message, { facts, cause })
+  }
+}
+
+/** The queue has `maxWaiting` jobs. Nothing of the call was accepted. Facts: `queue`, `maxWaiting`. */
+export class QueueFullError extends MocaError {
+  constructor(queue: string, maxWaiting: number) {
+    super(
+      'queue_full',
+      `Queue ${queue} is full: maxWaiting is ${maxWaiting}. Nothing of this call was accepted; try again when workers have caught up.`,
+      {
+        retryable: true,
+        facts: { queue, maxWaiting },
+      },
+    )
+  }
+}
+
+/**
+ * An enqueue that did not settle in time, or whose connection broke.
+ * `mayHaveBeenApplied`: it was sent and the answer is not known; enqueue again only with an idempotency key.
+ */
+export class EnqueueError extends MocaError {
+  readonly mayHaveBeenApplied: boolean
+
+  constructor(
+    code: 'enqueue_timeout' | 'connection_lost' | 'redis_refused',
+    message: string,
+    mayHaveBeenApplied: boolean,
+    cause?: unknown,
+  ) {
+    super(code, message, { retryable: true, facts: { mayHaveBeenApplied }, cause })
+    this.mayHaveBeenApplied = mayHaveBeenApplied
+  }
+}
+
+/** A connection to a server that could not be opened, broke, or did not answer in time. */
+export class ConnectionError extends MocaError {
+  constructor(message: string, cause?: unknown) {
+    super('connection_lost', message, { retryable: true, cause })
+  }
+}
+
+/** A server that Moca must not use as it is, e.g. one that evicts keys. Facts: `found`, `expected`. */
+export class UnsuitableServerError extends MocaError {
+  constructor(message: string, facts: ErrorFacts = {}) {
+    super('redis_unsuitable', message, { facts })
+  }
+}
+
+/** The namespace was written by another release whose layout this one does not know. Facts: `found`, `known`. */
+export class LayoutError extends MocaError {
+  constructor(found: string, known: string) {
+    super(
+      'layout_unknown',
+      `This namespace has layout ${found}; this release of Moca knows layout ${known}. It touches nothing. Run a release that knows layout ${found}.`,
+      { facts: { found, known } },
+    )
+  }
+}
+
+/** An attempt was taken over by another worker: its result was discarded. Facts: `jobId`, `attempt`, `takenBy`, `takenAt`. */
+export class LeaseLostError extends MocaError {
+  constructor(message: string, facts: ErrorFacts) {
+    super('lease_lost', message, { facts })
+  }
+}
+
+/** A handler ran longer than its job's `timeout`. Facts: `timeoutMs`. */
+export class HandlerTimeoutError extends MocaError {
+  constructor(timeoutMs: number) {
+    super('handler_timeout', `The handler ran longer than its timeout of ${timeoutMs} ms.`, {
+      retryable: true,
+      facts: { timeoutMs },
+    })
+  }
+}
+
+/** The object was closed before or during the call. */
+export class ClosedError extends MocaError {
+  constructor(what: string) {
+    super('closed', `${what} is closed.`)
+  }
+}

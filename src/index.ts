@@ -1,0 +1,39 @@
+/** Moca: the asynchronous backbone of a TypeScript application. */
+
+export { type ConfigInput, type App, type QueueInput, type WorkerInput } from './config/options.ts'
+export { defineApp, defineConfig, type MocaConfig } from './config/config.ts'
+export {
+  ClosedError,
+  ConfigError,
+  ConnectionError,
+  EnqueueError,
+  type ErrorCode,
+  HandlerTimeoutError,
+  LayoutError,
+  LeaseLostError,
+  MocaError,
+  OptionError,
+  PayloadError,
+  QueueFullError,
+  UnsuitableServerError,
+} from './errors.ts'
+export { cancel, fail, retry, snooze } from './job/control-flow.ts'
+export type { Duration } from './job/duration.ts'
+export {
+  defineJob,
+  handle,
+  type HandlerContext,
+  type Job,
+  type JobHandler,
+  type JobInfo,
+  type JobOptions,
+} from './job/job.ts'
+export type { RetryOptions } from './job/retry-policy.ts'
+export type { Logger } from './logger.ts'
+export { createMoca, type Moca, type MocaOptions } from './moca.ts'
+export type { EnqueueOptions } from './queue/enqueue-options.ts'
+export type { JobQueue } from './queue/job-queue.ts'
+export type { Loss } from './queue/loss-detector.ts'
+export type { EnqueueResult } from './queue/producer.ts'
+export type { JobEvent, Worker, WorkerEvents, WorkerHealth } from './queue/worker.ts'
+export { createWorker, type WorkerOptions } from './worker.ts'

@@ -1,0 +1,21 @@
+import { OptionError } from '../errors.ts'
+
+/** A length of time: a number of milliseconds, or a number with a unit: `'500ms'`, `'30s'`, `'5m'`, `'2h'`, `'7d'`. */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+
+const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** The length in milliseconds, rounded. Throws OptionError, naming `option`, for anything that is not a duration of zero or more. */
+export function parseDuration(value: Duration, option: string): number {
+  const ms = typeof value === 'number' ? value : parseText(value)
+  if (Number.isFinite(ms) && ms >= 0 && ms <= Number.MAX_SAFE_INTEGER) return Math.round(ms)
+  throw new OptionError(
+    `${option} must be a duration of zero or more: milliseconds as a number, or a text like '500ms', '30s', '5m', '2h', '7d'; found ${JSON.stringify(value)}`,
+    { option, found: value },
+  )
+}
+
+function parseText(text: unknown): number {
+  const match = typeof text === 'string' ? /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) : null
+  return match ? Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS] : Number.NaN
+}

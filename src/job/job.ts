@@ -1,0 +1,114 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { ConfigError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import { type Duration, parseDuration } from './duration.ts'
+import { requireQueueName } from './job-id.ts'
+import { type RetryOptions, type RetryPolicy, resolveRetry } from './retry-policy.ts'
+
+/** What an application writes to define a job. */
+export interface JobOptions<Schema extends StandardSchemaV1 | undefined = StandardSchemaV1 | undefined> {
+  /** Unique name of this kind of job, e.g. `invoice.send`: 1 to 100 of A-Z a-z 0-9 . _ : / - */
+  readonly type: string
+  /** Any Standard Schema. Enqueue checks the input as JSON will carry it; the handler gets the output. Default: any JSON. */
+  readonly payload?: Schema
+  /** Default `default`. */
+  readonly queue?: string
+  /** Longest run of one attempt; then `signal` aborts. `0`: none. Default 5 min. */
+  readonly timeout?: Duration
+  readonly retry?: RetryOptions
+  readonly keep?: {
+    /** How long the history shows a completed job, within what the history holds. `0`: never. Default 1 h. */
+    readonly completed?: Duration
+  }
+}
+
+/** A job's contract, shared by producers and workers. Carries no worker code. */
+export interface Job<Input = unknown, Output = Input> {
+  readonly type: string
+  readonly queue: string
+  readonly schema: StandardSchemaV1<Input, Output> | undefined
+  readonly timeoutMs: number
+  readonly retry: RetryPolicy
+  readonly keepCompletedMs: number
+}
+
+type InputOf<S> = S extends StandardSchemaV1<infer I, unknown> ? I : unknown
+type OutputOf<S> = S extends StandardSchemaV1<unknown, infer O> ? O : unknown
+
+const TYPE = /^[\w.:/-]{1,100}$/
+
+/**
+ * Defines a kind of job. Throws ConfigError for anything out of range.
+ * @example const sendInvoice = defineJob({ type: 'invoice.send', payload: z.object({ orderId: z.string() }), queue: 'critical' })
+ */
+export function defineJob<Schema extends StandardSchemaV1 | undefined = undefined>(
+  options: JobOptions<Schema>,
+): Job<InputOf<Schema>, OutputOf<Schema>> {
+  const { type, payload, queue = 'default', timeout = '5m', retry = {}, keep = {}, ...unknown } = options
+  const strange = Object.keys(unknown)[0]
+  if (strange !== undefined) {
+    throw new ConfigError(
+      `Job ${type} has an unknown option ${strange}. Known are type, payload, queue, timeout, retry, keep.`,
+      {
+        option: strange,
+      },
+    )
+  }
+  if (typeof type !== 'string' || !TYPE.test(type)) {
+    throw new ConfigError(`A job's type is 1 to 100 of A-Z a-z 0-9 . _ : / -; found ${JSON.stringify(type)}`, {
+      option: 'type',
+      found: type,
+    })
+  }
+  return Object.freeze({
+    type,
+    queue: requireQueueName(queue),
+    schema: payload as StandardSchemaV1<InputOf<Schema>, OutputOf<Schema>> | undefined,
+    timeoutMs: parseDuration(timeout, `timeout of job ${type}`),
+    retry: resolveRetry(retry, `retry of job ${type}`),
+    keepCompletedMs: parseDuration(keep.completed ?? '1h', `keep.completed of job ${type}`),
+  })
+}
+
+/** What a handler is told about its job. */
+export interface JobInfo {
+  readonly id: string
+  readonly type: string
+  readonly queue: string
+  readonly key: string | undefined
+  readonly headers: Readonly<Record<string, string>>
+  /** When it was accepted, by the server's clock. */
+  readonly enqueuedAt: Date
+  /** How often a worker died with it. */
+  readonly stalls: number
+  /** How often it was handed back by a worker that shut down. */
+  readonly releases: number
+}
+
+export interface HandlerContext<Output = unknown> {
+  readonly payload: Output
+  readonly job: JobInfo
+  /** 1 for the first attempt. Snoozes, releases and first stalls are not counted. */
+  readonly attempt: number
+  /** Aborts at the job's timeout, when the lease was lost, and when the worker stops. */
+  readonly signal: AbortSignal
+  /** Grows with every attempt of a job and of a key: hand it to outside systems so that they refuse a stale attempt. Fits a PostgreSQL bigint. */
+  readonly fence: bigint
+  readonly log: Logger
+}
+
+export type HandlerFunction<Output> = (context: HandlerContext<Output>) => unknown
+
+/** A contract with the code that fulfils it. Only workers import it. */
+export interface JobHandler {
+  readonly job: Job<never, unknown>
+  readonly run: HandlerFunction<never>
+}
+
+/**
+ * Binds code to a contract.
+ * @example export const sendInvoiceHandler = handle(sendInvoice, async ({ payload, signal }) => { ... })
+ */
+export function handle<Input, Output>(job: Job<Input, Output>, run: HandlerFunction<Output>): JobHandler {
+  return { job: job as unknown as Job<never, unknown>, run: run as unknown as HandlerFunction<never> }
+}

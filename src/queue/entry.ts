@@ -1,0 +1,54 @@
+/** The options of a job as they stand in its stream entry (field `o`) or record. Absent fields are left out; '' = none at all. */
+export interface EntryOptions {
+  /** Given id: the job's id is not its place. */
+  i?: string
+  /** Accepted at (ms, server's clock), when the entry id does not say. */
+  at?: number
+  /** Attempts charged so far. */
+  a?: number
+  /** Stalls: how often it was rescued from a worker that died. */
+  s?: number
+  /** Charged stalls. From the first on it runs alone in its process. */
+  c?: number
+  /** How often it was handed back. */
+  r?: number
+  /** Key: one after another. */
+  k?: string
+  /** Headers, a JSON text of its own. */
+  h?: string
+  /** Expires so many ms after its acceptance unless it has started. */
+  x?: number
+  /** Attempts allowed, where not the contract's. */
+  n?: number
+  /** Timeout in ms, where not the contract's. */
+  tm?: number
+  /** Bytes of a large payload that stands beside the stream. */
+  p?: number
+  /** Entry of the attempt before. */
+  f?: string
+  /** Lacking since (ms): no handler for its type was found. */
+  ls?: number
+  /** Errors of earlier attempts: the first and the last seven. */
+  er?: KeptError[]
+  /** Reason and time (ms) of death. */
+  rs?: string
+  da?: number
+  /** Who rescued it last (consumer) and when (ms). */
+  rb?: string
+  ra?: number
+}
+
+export interface KeptError {
+  /** Attempts charged when it happened. */
+  n: number
+  at: number
+  m: string
+  st?: string
+}
+
+export function parseOptions(text: string): EntryOptions {
+  return text === '' ? {} : (JSON.parse(text) as EntryOptions)
+}
+
+/** Payloads above this many bytes stand beside the stream, so that a read of many entries stays small. */
+export const LARGE_PAYLOAD_BYTES = 16_384

@@ -1,0 +1,341 @@
+import { invalidPayload } from '../job/payload.ts'
+import { describeError } from '../job/control-flow.ts'
+import type { Clock } from '../clock.ts'
+import { LeaseLostError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import { type Attempt, attemptNumber } from './attempt.ts'
+import { AttemptContext } from './attempt-context.ts'
+import type { Lane } from './lane.ts'
+import type { LeaseTable } from './lease-table.ts'
+import { decideFailure, type Outcome } from './outcome.ts'
+
+/** How many jobs start in one turn of the event loop: replies and timers get their share between. */
+const TURN_STARTS = 64
+/** A handler past its timeout keeps its lease for so long, so that its result may still count. */
+const LEASE_MARGIN_MS = 30_000
+
+export interface ExecutorDeps {
+  readonly lanes: readonly Lane[]
+  readonly table: LeaseTable
+  readonly clock: Clock
+  readonly log: Logger
+  readonly strict: boolean
+  readonly graceMs: number
+  /** Reports an outcome. */
+  readonly settle: (attempt: Attempt, outcome: Outcome, endedAtMs: number) => void
+  /** There is room in a lane, or nothing runs any more. */
+  readonly onRoom: (lane: Lane) => void
+  /** What was fetched before the process stood still must be confirmed before it starts. */
+  readonly mustConfirm: (attempt: Attempt, nowMs: number) => boolean
+  readonly confirm: (attempts: Attempt[]) => void
+  /** Reads a payload that stands beside the stream; undefined = it is gone. */
+  readonly loadPayload: (attempt: Attempt) => Promise<string | undefined>
+  /** The server's clock, as well as this process knows it (ms). */
+  readonly serverNow: () => number
+}
+
+const COMPLETED: Outcome = { r: 'completed' }
+
+/**
+ * Runs handlers. Which queue's job starts next follows the weights: in each turn of the event loop a queue with jobs may start its
+ * share of TURN_STARTS, within its own concurrency.
+ */
+export class Executor {
+  readonly #deps: ExecutorDeps
+  readonly #running = new Set<Attempt>()
+  #isTurnScheduled = false
+  #isStopping = false
+  #startingIn: Lane | undefined
+  #isAlone = false
+  #onIdle: (() => void)[] = []
+
+  constructor(deps: ExecutorDeps) {
+    this.#deps = deps
+  }
+
+  get running(): number {
+    return this.#running.size
+  }
+
+  get buffered(): number {
+    return this.#deps.lanes.reduce((sum, lane) => sum + lane.buffered, 0)
+  }
+
+  /** A suspect runs that may have killed its process: nothing else may run beside it. */
+  get isAlone(): boolean {
+    return this.#isAlone
+  }
+
+  get entries(): readonly Attempt[] {
+    return [...this.#running]
+  }
+
+  accept(attempts: readonly Attempt[]): void {
+    for (const attempt of attempts) attempt.lane.push(attempt)
+    this.#turn()
+  }
+
+  /** Runs one suspect with nothing beside it. */
+  runAlone(attempt: Attempt): void {
+    this.#isAlone = true
+    this.accept([attempt])
+  }
+
+  /** Ends starting. What was fetched and not started is returned; it is still held. */
+  stopStarting(): Attempt[] {
+    this.#isStopping = true
+    return this.#deps.lanes.flatMap((lane) => lane.takeAll())
+  }
+
+  /** What waits to start, taken out because it must be confirmed or dropped. */
+  takeBuffered(): Attempt[] {
+    return this.#deps.lanes.flatMap((lane) => lane.takeAll())
+  }
+
+  /** Aborts the signals of everything that runs. */
+  abortAll(): void {
+    for (const attempt of this.#running) this.#abort(attempt, 'shutdown', new Error('The worker is shutting down'))
+  }
+
+  /** Gives up what still runs: it is handed back, and nothing that it does later counts. */
+  abandonAll(): void {
+    for (const attempt of this.#running) this.#settle(attempt, { r: 'released' })
+  }
+
+  /** The keeper found that these were taken over while they ran. */
+  leaseLost(slots: readonly { slot: number; entry: string }[]): void {
+    const lost = new Set(slots.map(({ slot, entry }) => `${slot}:${entry}`))
+    for (const attempt of this.#running) {
+      if (!lost.has(`${attempt.slot}:${attempt.entry}`) || attempt.isSettled) continue
+      const message = `The lease of job ${attempt.lane.queue}.0.${attempt.place} was taken over while it ran; its result will be refused`
+      this.#abort(
+        attempt,
+        'lease_lost',
+        new LeaseLostError(message, { jobId: attempt.place, attempt: attemptNumber(attempt) }),
+      )
+    }
+  }
+
+  /** Aborts what is past its timeout, and counts as failed what does not return within the grace after it. Call from a regular timer. */
+  checkDeadlines(): void {
+    const now = this.#deps.clock.monotonicMs()
+    for (const attempt of this.#running) {
+      if (now < attempt.deadlineMs || attempt.isSettled) continue
+      if (attempt.stopReason === undefined) this.#abort(attempt, 'timeout', new Error('The job ran into its timeout'))
+      if (now >= attempt.deadlineMs + this.#deps.graceMs)
+        this.#failed(attempt, new Error('The handler ignored its signal'))
+    }
+  }
+
+  /** Resolves when nothing runs. */
+  idle(): Promise<void> {
+    if (this.#running.size === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#onIdle.push(resolve)
+    })
+  }
+
+  readonly #turn = (): void => {
+    this.#isTurnScheduled = false
+    const { lanes, strict } = this.#deps
+    let weights = 0
+    for (const lane of lanes) if (lane.buffered > 0) weights += lane.weight
+    for (const lane of lanes) {
+      lane.allowance = strict
+        ? TURN_STARTS
+        : Math.max(1, Math.floor((TURN_STARTS * lane.weight) / Math.max(1, weights)))
+    }
+    for (const lane of lanes) this.#startMore(lane)
+  }
+
+  #startMore(lane: Lane): void {
+    if (this.#isStopping) return
+    this.#startingIn = lane
+    while (lane.allowance > 0 && lane.canStart && this.#isItsTurn(lane)) {
+      lane.allowance--
+      this.#start(lane.shift() as Attempt)
+    }
+    this.#startingIn = undefined
+    if (lane.canStart) this.#scheduleTurn()
+  }
+
+  /** With `strict`, a queue waits while one of a higher weight could start something. Lanes are in the order of their weights. */
+  #isItsTurn(lane: Lane): boolean {
+    if (!this.#deps.strict) return true
+    for (const other of this.#deps.lanes) {
+      if (other === lane) return true
+      if (other.canStart) return false
+    }
+    return true
+  }
+
+  #scheduleTurn(): void {
+    if (this.#isTurnScheduled) return
+    this.#isTurnScheduled = true
+    setImmediate(this.#turn)
+  }
+
+  #start(attempt: Attempt): void {
+    const { table, clock } = this.#deps
+    const now = clock.monotonicMs()
+    if (this.#deps.mustConfirm(attempt, now)) {
+      this.#deps.confirm([attempt, ...this.takeBuffered()])
+      return
+    }
+    const { handler, options, lane } = attempt
+    const timeoutMs = options.tm ?? handler?.job.timeoutMs ?? 0
+    attempt.startedAtMs = now
+    attempt.deadlineMs = timeoutMs > 0 ? now + timeoutMs : Number.POSITIVE_INFINITY
+    if (!table.start(attempt.slot, attempt.deadlineMs + LEASE_MARGIN_MS)) {
+      table.release(attempt.slot) // the keeper has handed it back
+      return
+    }
+    lane.running++
+    this.#running.add(attempt)
+    if (
+      options.x !== undefined &&
+      this.#deps.serverNow() > (options.at ?? Number.parseInt(attempt.entry, 10)) + options.x
+    ) {
+      this.#settle(attempt, { r: 'expired' })
+      this.#ended(attempt)
+    } else if (options.p !== undefined) {
+      void this.#runLarge(attempt)
+    } else {
+      this.#run(attempt, attempt.payloadText)
+    }
+  }
+
+  async #runLarge(attempt: Attempt): Promise<void> {
+    try {
+      const text = await this.#deps.loadPayload(attempt)
+      if (text === undefined)
+        this.#bury(attempt, 'unreadable', new Error('Its payload, kept beside the stream, is gone'))
+      else this.#run(attempt, text)
+    } catch (error) {
+      // The server is away: no fault of the job.
+      this.#deps.log.warn(
+        { jobId: attempt.place, reason: (error as Error).message },
+        'Could not read a large payload; the job is handed back',
+      )
+      this.#settle(attempt, { r: 'released' })
+      this.#ended(attempt)
+    }
+  }
+
+  #run(attempt: Attempt, text: string): void {
+    let payload: unknown
+    try {
+      payload = JSON.parse(text)
+    } catch (error) {
+      this.#bury(attempt, 'unreadable', error)
+      return
+    }
+    const schema = attempt.handler?.job.schema
+    if (!schema) {
+      this.#call(attempt, payload)
+      return
+    }
+    try {
+      const result = schema['~standard'].validate(payload)
+      if (result instanceof Promise) {
+        result.then(
+          (settled) => this.#validated(attempt, settled),
+          (error: unknown) => this.#bury(attempt, 'invalid payload', error),
+        )
+      } else this.#validated(attempt, result)
+    } catch (error) {
+      this.#bury(attempt, 'invalid payload', error)
+    }
+  }
+
+  #validated(
+    attempt: Attempt,
+    result:
+      | { readonly issues?: undefined; readonly value: unknown }
+      | { readonly issues: readonly { message: string }[] },
+  ): void {
+    if (result.issues) this.#bury(attempt, 'invalid payload', invalidPayload(attempt.type, result.issues))
+    else this.#call(attempt, result.value)
+  }
+
+  #call(attempt: Attempt, payload: unknown): void {
+    const context = new AttemptContext(attempt, payload, this.#deps.log)
+    try {
+      const run = attempt.handler?.run as unknown as (context: AttemptContext) => unknown
+      const result = run(context)
+      if (
+        result !== null &&
+        typeof result === 'object' &&
+        typeof (result as PromiseLike<unknown>).then === 'function'
+      ) {
+        ;(result as PromiseLike<unknown>).then(
+          () => this.#completed(attempt),
+          (error: unknown) => {
+            this.#failed(attempt, error)
+            this.#ended(attempt)
+          },
+        )
+      } else this.#completed(attempt)
+    } catch (error) {
+      this.#failed(attempt, error)
+      this.#ended(attempt)
+    }
+  }
+
+  #completed(attempt: Attempt): void {
+    this.#settle(attempt, COMPLETED)
+    this.#ended(attempt)
+  }
+
+  #failed(attempt: Attempt, error: unknown): void {
+    const { handler, options } = attempt
+    if (!handler) return
+    const outcome = decideFailure({
+      error,
+      charged: options.a ?? 0,
+      allowed: options.n ?? handler.job.retry.attempts,
+      policy: handler.job.retry,
+      timeoutMs: options.tm ?? handler.job.timeoutMs,
+      stopReason: attempt.stopReason,
+      chance: Math.random(),
+    })
+    this.#settle(attempt, outcome)
+  }
+
+  #bury(attempt: Attempt, reason: string, error: unknown): void {
+    this.#settle(attempt, { r: 'dead', rs: reason, er: describeError(error) })
+    this.#ended(attempt)
+  }
+
+  /** Only the first outcome of an attempt counts. */
+  #settle(attempt: Attempt, outcome: Outcome): void {
+    if (attempt.isSettled) return
+    attempt.isSettled = true
+    this.#deps.settle(attempt, outcome, this.#deps.clock.monotonicMs())
+  }
+
+  /** The handler has returned: its place is free. */
+  #ended(attempt: Attempt): void {
+    const { lane } = attempt
+    this.#running.delete(attempt)
+    lane.ended()
+    if (this.#running.size === 0) this.#nothingRuns()
+    if (this.#startingIn !== lane && lane.canStart) {
+      if (lane.allowance > 0) this.#startMore(lane)
+      else this.#scheduleTurn()
+    }
+    this.#deps.onRoom(lane)
+  }
+
+  #nothingRuns(): void {
+    this.#isAlone = false
+    for (const resolve of this.#onIdle.splice(0)) resolve()
+  }
+
+  #abort(attempt: Attempt, reason: NonNullable<Attempt['stopReason']>, error: Error): void {
+    if (attempt.stopReason !== undefined) return
+    attempt.stopReason = reason
+    attempt.controller ??= new AbortController()
+    attempt.controller.abort(error)
+  }
+}

@@ -1,0 +1,324 @@
+import type { Clock } from '../clock.ts'
+import type { JobHandler } from '../job/job.ts'
+import type { Attempt } from './attempt.ts'
+import { type EntryOptions, parseOptions } from './entry.ts'
+import type { Executor } from './executor.ts'
+import { type StreamLetter, streamKey } from './keys.ts'
+import type { Lane } from './lane.ts'
+import type { LeaseTable } from './lease-table.ts'
+import type { Outcome } from './outcome.ts'
+import { loadScripts } from './scripts.ts'
+import type { StallGuard } from './stall-guard.ts'
+import type { StreamRegistry } from './stream-registry.ts'
+import { readCommand, type WorkerSession } from './worker-session.ts'
+
+/** Inline payloads and options have at most 32 KiB together: so many entries are at most 8 MiB. */
+const READ_MOST = 256
+const BUFFER_BYTES = 8 * 1024 * 1024
+/** How many of the front are read beside the main stream when the front was empty last time. */
+const FRONT_PROBE = 16
+const BLOCK_MS = 5_000
+/** CLIENT UNBLOCK may overtake the read that it is meant for: it is repeated. */
+const UNBLOCK_AGAIN_MS = 10
+
+type Entry = readonly [id: string, fields: readonly string[] | null]
+type Reply = readonly (readonly [key: string, entries: readonly Entry[]])[] | null
+
+export interface FetcherDeps {
+  readonly lanes: readonly Lane[]
+  readonly executor: Executor
+  readonly table: LeaseTable
+  readonly streams: StreamRegistry
+  readonly guard: StallGuard
+  readonly clock: Clock
+  readonly workerId: string
+  readonly handlers: ReadonlyMap<string, JobHandler>
+  readonly settle: (attempt: Attempt, outcome: Outcome, endedAtMs: number) => void
+}
+
+interface Source {
+  readonly lane: Lane
+  readonly letter: StreamLetter
+}
+
+/**
+ * Fetches jobs. With nothing to do it blocks on all streams for one job (so that idle workers share); while there is work it never
+ * blocks, and reads what the next few ms need. Suspects and side streams are read only into free slots.
+ */
+export class Fetcher {
+  readonly #deps: FetcherDeps
+  #lastFetchAtMs = 0
+  #isBusy = false
+  #quickReads = 0
+  /** A suspect asks to run alone: nothing else is fetched until all is done and the suspects have been looked at. */
+  #wantsAlone = false
+  #wake: (() => void) | undefined
+  #blockedOn: ReadonlySet<Lane> | undefined
+  #mustReplan = false
+
+  constructor(deps: FetcherDeps) {
+    this.#deps = deps
+  }
+
+  /** Monotonic ms of the last answered read; 0 = none yet. */
+  get lastFetchAtMs(): number {
+    return this.#lastFetchAtMs
+  }
+
+  /** Something has changed: there is room in a lane, a suspect waits, or all is done. */
+  poke(lane: Lane): void {
+    if (this.#wake) {
+      if (this.#plan().length > 0 || this.#isReadyForAlone()) this.#wake()
+    } else if (this.#blockedOn && !this.#blockedOn.has(lane) && lane.freeSlots > 0) this.#mustReplan = true
+  }
+
+  /** What is to be read has changed: a read that blocks is ended. */
+  replan(): void {
+    this.#mustReplan = true
+    this.#wake?.()
+  }
+
+  /** Reads until the session breaks or the signal aborts. */
+  async run(session: WorkerSession, signal: AbortSignal): Promise<void> {
+    this.#isBusy = false
+    const replan = () => this.replan()
+    signal.addEventListener('abort', replan, { once: true })
+    void session.closed.then(() => this.#wake?.())
+    try {
+      while (!signal.aborted && session.read.isOpen) {
+        if (this.#wantsAlone) await this.#fetchAlone(session)
+        else {
+          const plan = this.#plan()
+          if (plan.length === 0) await this.#room()
+          else if (this.#isBusy) await this.#readNow(session, plan)
+          else await this.#block(session, plan, signal)
+        }
+      }
+    } finally {
+      signal.removeEventListener('abort', replan)
+    }
+  }
+
+  /** Lanes that want something now. */
+  #plan(): Lane[] {
+    const { lanes, executor, table, clock } = this.#deps
+    if (executor.isAlone || this.#wantsAlone) return []
+    const now = clock.monotonicMs()
+    if (table.freeSlots < READ_MOST * 2 * lanes.length) return []
+    return lanes.filter((lane) => lane.bufferedBytes < BUFFER_BYTES && lane.wanted(now) > 0)
+  }
+
+  #isReadyForAlone(): boolean {
+    const { executor } = this.#deps
+    return this.#wantsAlone && executor.running === 0 && executor.buffered === 0
+  }
+
+  async #room(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+      // Room may come without a poke: speed is measured over time.
+      setTimeout(resolve, 20).unref()
+    })
+    this.#wake = undefined
+  }
+
+  /** Reads what is there, without waiting. */
+  async #readNow(session: WorkerSession, plan: readonly Lane[]): Promise<void> {
+    const { clock } = this.#deps
+    const now = clock.monotonicMs()
+    const reads: Promise<number>[] = []
+    for (const lane of plan) {
+      const want = Math.min(READ_MOST, lane.wanted(now))
+      if (want === 0) continue
+      const free = lane.freeSlots
+      if (free > 0 && lane.suspects > 0) reads.push(this.#read(session, [{ lane, letter: 's' }], 1))
+      // Three of the front to one of the main stream while both have some: neither starves.
+      reads.push(
+        this.#readFront(session, lane, lane.isFrontFull ? Math.ceil((want * 3) / 4) : Math.min(want, FRONT_PROBE)),
+      )
+      reads.push(this.#read(session, [{ lane, letter: 'm' }], lane.isFrontFull ? Math.ceil(want / 4) : want))
+      if (free > 0 && lane.sides.length > 0) reads.push(this.#read(session, sideSources(lane), 1))
+    }
+    const counts = await Promise.all(reads)
+    if (counts.every((count) => count === 0)) this.#isBusy = false
+  }
+
+  async #readFront(session: WorkerSession, lane: Lane, count: number): Promise<number> {
+    const found = await this.#read(session, [{ lane, letter: 'f' }], count)
+    lane.isFrontFull = found === count
+    return found
+  }
+
+  /** Waits for one job on every stream that has room. */
+  async #block(session: WorkerSession, plan: readonly Lane[], signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps
+    const sources = plan.flatMap((lane) => {
+      const main: Source[] = [
+        { lane, letter: 'f' },
+        { lane, letter: 'm' },
+      ]
+      return lane.freeSlots > 0 ? [{ lane, letter: 's' } as Source, ...main, ...sideSources(lane)] : main
+    })
+    this.#blockedOn = new Set(plan)
+    this.#mustReplan = false
+    const unblock = setInterval(() => {
+      if (this.#mustReplan || signal.aborted) {
+        void session.work.connection.send(['CLIENT', 'UNBLOCK', String(session.read.clientId)]).catch(() => 0)
+      }
+    }, UNBLOCK_AGAIN_MS)
+    const from = clock.monotonicMs()
+    try {
+      const found = await this.#read(session, sources, 1, BLOCK_MS)
+      // Twice at once: a backlog, or a stream of jobs that comes faster than one at a time can be fetched.
+      const isQuick = found > 0 && clock.monotonicMs() - from < Math.max(0.5, session.rttMs * 2)
+      this.#quickReads = isQuick ? this.#quickReads + 1 : 0
+      if (this.#quickReads >= 2) this.#isBusy = true
+    } finally {
+      clearInterval(unblock)
+      this.#blockedOn = undefined
+    }
+  }
+
+  /** Looks at the suspects while nothing else is here; one that must run alone gets the process for itself. */
+  async #fetchAlone(session: WorkerSession): Promise<void> {
+    if (!this.#isReadyForAlone()) {
+      await this.#room()
+      return
+    }
+    for (const lane of this.#deps.lanes) {
+      if ((await this.#read(session, [{ lane, letter: 's' }], 1)) > 0) return
+    }
+    this.#wantsAlone = false
+  }
+
+  /** One read; how many entries came. */
+  async #read(session: WorkerSession, sources: readonly Source[], count: number, blockMs = 0): Promise<number> {
+    const { clock, table, streams, guard, executor } = this.#deps
+    const keys = sources.map(({ lane, letter }) => streamKey(session.work.prefix, lane.queue, letter))
+    const sentAtMs = clock.monotonicMs()
+    const epoch = table.epoch
+    const reply = await session.read.send<Reply>(readCommand(session.consumer, count, blockMs, keys), blockMs)
+    const now = clock.monotonicMs()
+    this.#lastFetchAtMs = now
+    if (reply === null) return 0
+    let fetched: Attempt[] = []
+    for (const [key, entries] of reply) {
+      const { lane, letter } = sources[keys.indexOf(key)] as Source
+      const ref = streams.refOf(lane.queue, letter)
+      for (const [entry, fields] of entries) {
+        const attempt = this.#attempt(session, lane, letter, ref, entry, fields, now)
+        if (attempt) fetched.push(attempt)
+      }
+    }
+    const total = fetched.length
+    // In this order: the entries are in the table before the epoch is read (see LeaseTable.epoch).
+    if (table.epoch !== epoch || guard.mustConfirm(sentAtMs, now)) fetched = await this.confirm(session, fetched)
+    const first = fetched[0]
+    const mayRunAlone = fetched.length === 1 && executor.running === 0 && executor.buffered === 0
+    if (first && mayRunAlone && isDangerous(first)) executor.runAlone(first)
+    else executor.accept(fetched.filter((attempt) => !this.#putOff(attempt)))
+    return total
+  }
+
+  /** Asks the server which of these attempts are still ours; the others are dropped. Fails as a whole when it cannot be asked. */
+  async confirm(session: WorkerSession, attempts: readonly Attempt[]): Promise<Attempt[]> {
+    const { table, streams, workerId, clock } = this.#deps
+    const queues = streams.queues
+    const confirmed: Attempt[] = []
+    const at = clock.monotonicMs()
+    for (let from = 0; from < attempts.length; from += 500) {
+      const page = attempts.slice(from, from + 500)
+      const flat = page.flatMap(({ lane, letter, entry }) => [`${queues.indexOf(lane.queue) + 1}${letter}`, entry])
+      const header = JSON.stringify({ w: workerId, c: session.consumer, q: queues, n: page.length })
+      const lost = new Set(
+        await session.work.connection.run<number[]>(loadScripts().renew, session.work.prefix, [header, ...flat]),
+      )
+      for (const [index, attempt] of page.entries()) {
+        if (lost.has(index + 1)) table.release(attempt.slot)
+        else {
+          attempt.fetchedAtMs = at
+          confirmed.push(attempt)
+        }
+      }
+    }
+    return confirmed
+  }
+
+  /** A suspect that must run alone, and cannot now, goes back; this worker then makes room for it. */
+  #putOff(attempt: Attempt): boolean {
+    if (!isDangerous(attempt)) return false
+    this.#wantsAlone = true
+    this.#giveUp(attempt, { r: 'released' })
+    return true
+  }
+
+  #attempt(
+    session: WorkerSession,
+    lane: Lane,
+    letter: StreamLetter,
+    ref: number,
+    entry: string,
+    fields: readonly string[] | null,
+    now: number,
+  ): Attempt | undefined {
+    const { table, handlers } = this.#deps
+    const type = fields?.[1]
+    const text = fields?.[3]
+    const payloadText = fields?.[5]
+    const options = readOptions(text)
+    const attempt: Attempt = {
+      lane,
+      letter,
+      entry,
+      place: options?.i ?? entry,
+      type: type ?? '',
+      handler: type === undefined ? undefined : handlers.get(type),
+      options: options ?? {},
+      payloadText: payloadText ?? '',
+      slot: table.hold(ref, entry, now),
+      bootId: session.bootId,
+      fetchedAtMs: now,
+      startedAtMs: now,
+      deadlineMs: Number.POSITIVE_INFINITY,
+      stopReason: undefined,
+      controller: undefined,
+      isSettled: false,
+      isResent: false,
+    }
+    if (type === undefined || payloadText === undefined || !options) {
+      this.#giveUp(attempt, { r: 'dead', rs: 'unreadable', er: { m: 'The entry is not one of a job of this layout' } })
+      return undefined
+    }
+    if (!attempt.handler) {
+      this.#giveUp(attempt, { r: 'aside' })
+      return undefined
+    }
+    return attempt
+  }
+
+  /** Settles an attempt that will not run here. */
+  #giveUp(attempt: Attempt, outcome: Outcome): void {
+    const { table, settle, clock } = this.#deps
+    attempt.isSettled = true
+    if (table.start(attempt.slot, Number.POSITIVE_INFINITY)) settle(attempt, outcome, clock.monotonicMs())
+    else table.release(attempt.slot)
+  }
+}
+
+function readOptions(text: string | undefined): EntryOptions | undefined {
+  if (text === undefined) return undefined
+  try {
+    return parseOptions(text)
+  } catch {
+    return undefined // told as unreadable
+  }
+}
+
+/** From its second rescue on a job may be what kills its workers. */
+function isDangerous({ options }: Attempt): boolean {
+  return (options.c ?? 0) > 0
+}
+
+function sideSources(lane: Lane): Source[] {
+  return lane.sides.map((type) => ({ lane, letter: `t${type}` as const }))
+}

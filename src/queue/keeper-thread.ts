@@ -1,0 +1,225 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { systemClock } from '../clock.ts'
+import type { Logger } from '../logger.ts'
+import { Connection } from '../redis/connection.ts'
+import { Link } from '../redis/link.ts'
+import type { FromKeeper, KeeperData, StreamRef, ToKeeper } from './keeper-protocol.ts'
+import { GROUP, keyPrefix, streamKey, wakeChannel } from './keys.ts'
+import { type HeldEntry, LeaseTable } from './lease-table.ts'
+import { type NamespaceConnection, openNamespace, wasForgotten } from './namespace.ts'
+import { PromotionTimer } from './promotion-timer.ts'
+import { loadScripts } from './scripts.ts'
+
+/**
+ * The keeper: a thread with connections of its own, so that a handler that blocks the event loop neither loses its lease nor holds
+ * up what waits behind it. It renews what runs, hands back what was fetched and not started in time, and promotes delayed jobs.
+ * It decides nothing about outcomes. See docs/concepts.md, "Leases".
+ */
+class KeeperThread {
+  readonly #data: KeeperData
+  readonly #post: (message: FromKeeper) => void
+  readonly #table: LeaseTable
+  readonly #vitals: Float64Array
+  readonly #link: Link<NamespaceConnection>
+  readonly #subscriber: Link<Connection>
+  readonly #promotions: PromotionTimer
+  readonly #stop = new AbortController()
+  readonly #clockOffsetMs: number
+  #streams: readonly StreamRef[] = []
+  #consumer: string | undefined
+  #beats = -1
+  #beatAt = 0
+  #renewedAt = 0
+  #isReady = false
+  /** Taken from the table and not yet handed back: a failed attempt to do so is repeated. */
+  #unreturned: HeldEntry[] = []
+
+  constructor(data: KeeperData, post: (message: FromKeeper) => void) {
+    this.#data = data
+    this.#post = post
+    this.#table = new LeaseTable(data.memory)
+    this.#vitals = new Float64Array(data.vitals)
+    this.#clockOffsetMs = data.clock.monotonicMs - data.clock.hrtimeMs
+    const log = forwardingLogger(post)
+    const { redis, namespace, queues, workerId } = data
+    this.#link = new Link(async () => {
+      const connection = await Connection.open(redis, `moca:${workerId}:keeper`)
+      return openNamespace(connection, namespace, { queues, makeGroups: false }).catch((error: unknown) => {
+        connection.destroy()
+        throw error
+      })
+    }, log)
+    this.#promotions = new PromotionTimer({
+      queues,
+      connection: () => this.#link.get(),
+      onSuccess: () => {
+        this.#vitals[1] = this.#now()
+      },
+    })
+    this.#subscriber = new Link(async () => {
+      const connection = await Connection.open(redis, `moca:${workerId}:wake`)
+      await connection.subscribe(wakeChannel(keyPrefix(namespace)), (message) => this.#promotions.wake(message))
+      // Whatever became due or was announced while nobody listened is looked up once.
+      this.#promotions.lookNow()
+      return connection
+    }, log)
+  }
+
+  receive(message: ToKeeper): void {
+    if (message.kind === 'session') this.#consumer = message.consumer
+    else if (message.kind === 'streams') this.#streams = message.streams
+    else this.#stop.abort()
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.#stop
+    this.#subscriber.start()
+    this.#promotions.start(signal)
+    const tickMs = Math.max(5, this.#data.handBackMs / 2)
+    while (!signal.aborted) {
+      try {
+        const open = await this.#link.ready(this.#data.leaseMs)
+        if (!this.#isReady) {
+          this.#isReady = true
+          this.#post({ kind: 'ready' })
+        }
+        await this.#tick(open)
+      } catch (error) {
+        if (wasForgotten(error)) this.#link.get()?.destroy()
+        if (!signal.aborted)
+          this.#log('warn', { reason: (error as Error).message }, 'The keeper could not reach Redis; trying again')
+      }
+      await systemClock.wait(tickMs, signal)
+    }
+    await Promise.all([this.#subscriber.close(), this.#link.close()])
+  }
+
+  async #tick(open: NamespaceConnection): Promise<void> {
+    const at = this.#now()
+    this.#unreturned.push(...this.#table.takeUnstarted(at - this.#data.handBackMs))
+    if (this.#unreturned.length > 0) {
+      const entries = this.#unreturned.filter((entry) => this.#streams[entry.ref])
+      await this.#release(open, entries, 0)
+      this.#unreturned = this.#unreturned.filter((entry) => !entries.includes(entry))
+      this.#post({ kind: 'returned', count: entries.length, unseen: 0 })
+    }
+    if (this.#isMainBlocked(at)) await this.#returnUnseen(open)
+    if (at - this.#renewedAt >= this.#data.leaseMs / 3) {
+      await this.#renew(open, at)
+      this.#renewedAt = at
+      this.#vitals[0] = at
+    }
+  }
+
+  /** The main thread's monotonic clock. */
+  #now(): number {
+    return Number(process.hrtime.bigint() / 1000n) / 1000 + this.#clockOffsetMs
+  }
+
+  #isMainBlocked(at: number): boolean {
+    const beats = this.#table.beats
+    if (beats !== this.#beats) {
+      this.#beats = beats
+      this.#beatAt = at
+    }
+    return at - this.#beatAt > this.#data.handBackMs
+  }
+
+  /**
+   * While the event loop is blocked, replies lie unread in its socket: jobs that nobody knows of. What is pending for this worker and
+   * not in the table goes back (attack 6). The epoch changes first, then the server is asked, then the table is read.
+   */
+  async #returnUnseen(open: NamespaceConnection): Promise<void> {
+    const consumer = this.#consumer
+    if (consumer === undefined) return
+    this.#table.nextEpoch()
+    const { handBackMs } = this.#data
+    const unseen: HeldEntry[] = []
+    const pages = await Promise.all(
+      this.#streams.map(({ queue, letter }) =>
+        open.connection.send<[string, string, number, number][]>([
+          'XPENDING',
+          streamKey(open.prefix, queue, letter),
+          GROUP,
+          'IDLE',
+          String(handBackMs),
+          '-',
+          '+',
+          '1000',
+          consumer,
+        ]),
+      ),
+    )
+    const names = this.#table.names()
+    for (const [ref, page] of pages.entries()) {
+      for (const [entry] of page) if (!names.has(`${ref}:${entry}`)) unseen.push({ slot: -1, ref, entry })
+    }
+    if (unseen.length === 0) return
+    await this.#release(open, unseen, handBackMs)
+    this.#post({ kind: 'returned', count: unseen.length, unseen: unseen.length })
+  }
+
+  async #release(open: NamespaceConnection, entries: readonly HeldEntry[], idleMs: number): Promise<void> {
+    for (let from = 0; from < entries.length; from += 500) {
+      const page = entries.slice(from, from + 500)
+      const header = { w: this.#data.workerId, idle: idleMs, ...this.#named(page) }
+      await open.connection.run(loadScripts().release, open.prefix, [JSON.stringify(header), ...this.#flat(page)])
+    }
+  }
+
+  async #renew(open: NamespaceConnection, at: number): Promise<void> {
+    const consumer = this.#consumer
+    if (consumer === undefined) return
+    // A process whose event loop has been blocked for too long is hung: its jobs without a timeout go to others.
+    if (at - this.#beatAt > this.#data.maxBlockedMs) return
+    // A stream that this thread was not told of yet is known in the next round.
+    const owned = this.#table.owned(at).filter((entry) => this.#streams[entry.ref])
+    for (let from = 0; from < owned.length; from += 500) {
+      const page = owned.slice(from, from + 500)
+      const header = { w: this.#data.workerId, c: consumer, ...this.#named(page) }
+      const lost = await open.connection.run<number[]>(loadScripts().renew, open.prefix, [
+        JSON.stringify(header),
+        ...this.#flat(page),
+      ])
+      // Settled or started anew while the answer was under way: not lost.
+      const slots = lost
+        .map((position) => page[position - 1] as HeldEntry)
+        .filter((entry) => this.#table.isRunning(entry))
+      if (slots.length > 0) this.#post({ kind: 'lost', slots })
+    }
+  }
+
+  #named(page: readonly HeldEntry[]) {
+    return { q: this.#data.queues, n: page.length }
+  }
+
+  #flat(page: readonly HeldEntry[]): string[] {
+    return page.flatMap(({ ref, entry }) => {
+      const stream = this.#streams[ref] as StreamRef
+      return [`${this.#data.queues.indexOf(stream.queue) + 1}${stream.letter}`, entry]
+    })
+  }
+
+  #log(level: 'info' | 'warn' | 'error', facts: object, message: string): void {
+    this.#post({ kind: 'log', level, facts, message })
+  }
+}
+
+function forwardingLogger(post: (message: FromKeeper) => void): Logger {
+  const log: Logger = {
+    debug() {},
+    info: (facts, message) => post({ kind: 'log', level: 'info', facts, message }),
+    warn: (facts, message) => post({ kind: 'log', level: 'warn', facts, message }),
+    error: (facts, message) => post({ kind: 'log', level: 'error', facts, message }),
+    child: () => log,
+  }
+  return log
+}
+
+const port = parentPort
+if (port) {
+  const keeper = new KeeperThread(workerData as KeeperData, (message) => port.postMessage(message))
+  port.on('message', (message: ToKeeper) => keeper.receive(message))
+  await keeper.run()
+  port.close()
+}

@@ -1,0 +1,87 @@
+#!lua
+-- Accepts jobs of one queue. Refused as a whole when Redis is out of memory (no allow-oom flag): nothing is half accepted.
+-- ARGV[1]: { q: queue, n: jobs, max: most waiting or nil, atomic: true = all or none against `max` }
+-- then per job four values: type, options ('' or JSON object text), payload, control ('' = straight onto the main stream, or
+--   JSON { i: given id, in: delay ms | on: instant ms, k: key, u: idempotency hash, ut: its ttl ms, big: true })
+-- Returns { accepted so far, instant (ms), then per job its place, "=" .. id for a duplicate, or "full" }.
+--#prelude
+local a = cjson.decode(ARGV[1])
+local q, n = a.q, a.n
+local main, recs, later = base(q), base(q) .. ':recs', base(q) .. ':later'
+local at = now()
+local out = { 0, int(at) }
+local room = n
+
+if a.max then
+  local waiting = call('HLEN', recs) - call('ZCARD', later) - call('ZCARD', base(q) .. ':dead')
+  for _, letter in ipairs({ 'm', 'f', 's' }) do
+    local key = stream(q, letter)
+    waiting = waiting + call('XLEN', key)
+    local pending = pcall_('XPENDING', key, GROUP)
+    if not pending.err then waiting = waiting - pending[1] end
+  end
+  room = a.max - waiting
+  if a.atomic and room < n then room = 0 end
+end
+
+local accepted = 0
+local soonest, soonestId = nil, nil
+
+local function accept(i)
+  local t, o, d, c = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  if c == '' then
+    if accepted >= room then return 'full' end
+    accepted = accepted + 1
+    return call('XADD', main, '*', 't', t, 'o', o, 'd', d)
+  end
+  local x = cjson.decode(c)
+  local marker = x.u and (P .. 'u:' .. x.u)
+  if marker then
+    local known = call('GET', marker)
+    if known then return '=' .. known end
+  end
+  if accepted >= room then return 'full' end
+  local id = x.i
+  local due = x.on or (x['in'] and at + x['in'])
+  if id then
+    -- The options of a job with a given id begin with it; the instant of acceptance is put before.
+    o = '{"at":' .. int(at) .. ',' .. sub(o, 2)
+  end
+  if x.big then
+    call('SET', P .. 'p:' .. q .. ':' .. id, d)
+    d = ''
+  end
+  if due and due > at then
+    call('HSET', recs, id, record(x.k and 'k' or '', t, o, d))
+    call('ZADD', later, int(due), id)
+    if not soonest or due < soonest then soonest, soonestId = due, id end
+  elseif x.k then
+    if call('HEXISTS', base(q) .. ':slots', x.k) == 1 then
+      call('HSET', recs, id, record('k', t, o, d))
+      call('RPUSH', P .. 'g:' .. q .. ':' .. x.k, id)
+    else
+      place(q, 'm', id, nil, t, o, d)
+      call('HSET', base(q) .. ':slots', x.k, id)
+    end
+  elseif id then
+    place(q, 'm', id, nil, t, o, d)
+  else
+    id = call('XADD', main, '*', 't', t, 'o', o, 'd', d)
+  end
+  if marker then call('SET', marker, q .. '.0.' .. id, 'PX', int(x.ut)) end
+  accepted = accepted + 1
+  return id
+end
+
+for j = 1, n do out[j + 2] = accept(j * 4 - 2) end
+
+if accepted > 0 then
+  local key = base(q) .. ':n'
+  out[1] = call('HINCRBY', key, 'accepted', accepted)
+  call('HSET', key, 'acceptedAt', out[2])
+  if out[1] == accepted then call('SADD', P .. 'queues', q) end
+  if soonestId then wake(q, soonestId, soonest) end
+else
+  out[1] = tonumber(call('HGET', base(q) .. ':n', 'accepted') or 0)
+end
+return out

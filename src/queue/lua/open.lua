@@ -1,0 +1,35 @@
+#!lua flags=allow-oom
+-- Opens a namespace on a connection: checks the layout, and notes a new life of the server before anything is written in it.
+-- ARGV[1]: { pair: "<run id>/<replication id>", queues: [name], groups: bool (make the consumer groups of these queues) }
+-- Returns { boot id, "new" | "known" }.
+local OPENS = true
+--#prelude
+local a = cjson.decode(ARGV[1])
+if layout and layout ~= LAYOUT then return redis.error_reply('MOCALAYOUT ' .. layout) end
+if not layout then call('SET', P .. 'layout', LAYOUT) end
+
+for _, q in ipairs(a.queues) do
+  call('SADD', P .. 'queues', q)
+  if a.groups then
+    for _, letter in ipairs({ 'm', 'f', 's' }) do
+      local made = pcall_('XGROUP', 'CREATE', stream(q, letter), GROUP, '0', 'MKSTREAM')
+      if made.err and not find(made.err, 'BUSYGROUP', 1, true) then return made end
+    end
+  end
+end
+
+local boots = P .. 'boots'
+local last = call('XREVRANGE', boots, '+', '-', 'COUNT', 1)[1]
+if last and last[2][2] == a.pair then return { last[1], 'known' } end
+
+local ms = now()
+if last and idMs(last[1]) >= ms then ms = idMs(last[1]) + 1 end
+local accepted = {}
+for _, q in ipairs(call('SMEMBERS', P .. 'queues')) do
+  local n = base(q) .. ':n'
+  accepted[q] = { tonumber(call('HGET', n, 'accepted') or 0), tonumber(call('HGET', n, 'acceptedAt') or 0) }
+  raiseFloor(q, ms) -- what is added again in this life gets a fence above this boot
+end
+-- cjson writes an empty table as {}: right for an object.
+local id = call('XADD', boots, 'MAXLEN', 1000, int(ms) .. '-0', 'pair', a.pair, 'accepted', cjson.encode(accepted))
+return { id, 'new' }

@@ -1,0 +1,169 @@
+-- What every script begins with. The loader puts it between a script's flags line and its body (scripts.ts).
+-- KEYS[1]: the prefix of the namespace, `{moca:<namespace>}:`. All keys are built from it, so all lie in one slot.
+-- ARGV[1]: a JSON object of named inputs; what follows is flat, because a payload must never pass through cjson.
+local P = KEYS[1]
+local call, pcall_ = redis.call, redis.pcall
+local find, sub, format, floor = string.find, string.sub, string.format, math.floor
+local GROUP = 'w'
+
+-- Milliseconds of the server's clock. The only clock that scripts know; the model test replaces this function.
+local function now()
+  local t = call('TIME')
+  return t[1] * 1000 + floor(t[2] / 1000)
+end
+
+-- A process of another layout must neither read nor write. 'none' = a server that forgot everything: open it again.
+local layout = call('GET', P .. 'layout')
+if layout ~= LAYOUT and not OPENS then
+  return redis.error_reply('MOCALAYOUT ' .. (layout or 'none'))
+end
+
+local function int(n) return format('%.0f', n) end
+
+local function idMs(id) return tonumber(sub(id, 1, find(id, '-', 1, true) - 1)) end
+
+-- Keys of one queue.
+local function base(q) return P .. 'q:' .. q end
+
+-- A stream of a queue by its letter: m main, f front, s suspect, t<type> a side stream.
+local function stream(q, letter)
+  if letter == 'm' then return base(q) end
+  if letter == 'f' then return base(q) .. ':front' end
+  if letter == 's' then return base(q) .. ':suspect' end
+  return base(q) .. ':t:' .. sub(letter, 2)
+end
+
+-- The lowest ms that a new entry of this queue may have so that fences grow over restarts and freed keys.
+local function floorMs(q) return tonumber(call('HGET', base(q) .. ':n', 'floor') or 0) end
+
+local function raiseFloor(q, ms)
+  if ms > floorMs(q) then call('HSET', base(q) .. ':n', 'floor', int(ms)) end
+end
+
+-- Adds an entry with an id of at least `ms`, above everything in the stream, above the floor, never before now.
+-- The stream's own last id may be ahead (a clock that went back): then '*' continues from there.
+local function add(q, letter, ms, t, o, d)
+  local key = stream(q, letter)
+  local at = math.max(now(), ms, floorMs(q) + 1)
+  local id = pcall_('XADD', key, int(at) .. '-*', 't', t, 'o', o, 'd', d)
+  if type(id) == 'table' then id = call('XADD', key, '*', 't', t, 'o', o, 'd', d) end
+  return id
+end
+
+-- Adds a job whose id is not its place, and notes where it stands. `after`: the entry of its attempt before, or nil.
+local function place(q, letter, id, after, t, o, d)
+  local entry = add(q, letter, after and idMs(after) + 1 or 0, t, o, d)
+  call('HSET', base(q) .. ':where', id, letter .. ':' .. entry)
+  return entry
+end
+
+-- A record of a job outside the streams: flags, type, options, payload. The payload comes last and may hold anything.
+-- flags: k has a key, r was attempted before; none of them = it goes straight to the front when it is due.
+local function record(flags, t, o, d) return flags .. '\n' .. t .. '\n' .. o .. '\n' .. d end
+
+local function parseRecord(text)
+  local a = find(text, '\n', 1, true)
+  local b = find(text, '\n', a + 1, true)
+  local c = find(text, '\n', b + 1, true)
+  return sub(text, 1, a - 1), sub(text, a + 1, b - 1), sub(text, b + 1, c - 1), sub(text, c + 1)
+end
+
+-- A job's options; none for a text that is not an object: a foreign entry must not stop a script half way.
+local function options(o)
+  if o == '' then return {} end
+  local fine, value = pcall(cjson.decode, o)
+  return fine and type(value) == 'table' and value or {}
+end
+
+-- The stream that a job goes back to: one rescued from a dead worker stays a suspect.
+local function backTo(opts) if (opts.s or 0) > 0 then return 's' end return 'f' end
+
+-- Reads one entry: type, options as text, payload; nil when it is not there.
+local function readEntry(key, entry)
+  local found = call('XRANGE', key, entry, entry)
+  if #found == 0 then return nil end
+  local f = found[1][2]
+  return f[2] or '?', f[4] or '', f[6] or ''
+end
+
+-- Who holds an entry: the consumer and how long it has been idle (ms), or nil when it is not pending.
+local function holder(key, entry)
+  local p = pcall_('XPENDING', key, GROUP, entry, entry, 1)
+  if p.err or #p == 0 then return nil end
+  return p[1][2], p[1][3]
+end
+
+-- Consumers are named <worker>.<session>: another session of the same process still is the owner.
+local function isOf(consumer, worker) return sub(consumer, 1, #worker + 1) == worker .. '.' end
+
+-- Tells the workers' timers that a delayed job has become the first to fall due.
+local function wake(q, id, due)
+  local head = call('ZRANGE', base(q) .. ':later', 0, 0)
+  if head[1] == id then call('PUBLISH', P .. 'wake', q .. ' ' .. int(due)) end
+end
+
+-- Lets the next job of a key through to the front, or frees the key. `entry`: the last attempt under this key, or nil.
+-- Adds before it removes: a failure half way leaves the job twice, never nowhere.
+local function admitNext(q, key, entry)
+  local list = P .. 'g:' .. q .. ':' .. key
+  while true do
+    local id = call('LINDEX', list, 0)
+    if not id then
+      -- The key's next job must have a higher fence. It has, unless this fence lies ahead of the clock.
+      if entry and idMs(entry) >= now() then raiseFloor(q, idMs(entry)) end
+      call('HDEL', base(q) .. ':slots', key)
+      return
+    end
+    local text = call('HGET', base(q) .. ':recs', id)
+    if text then
+      local _, t, o, d = parseRecord(text)
+      place(q, 'f', id, entry, t, o, d)
+      call('HSET', base(q) .. ':slots', key, id)
+      call('HDEL', base(q) .. ':recs', id)
+      call('LPOP', list)
+      return
+    end
+    call('LPOP', list) -- a name without a record: nothing is behind it (verify names it)
+  end
+end
+
+-- Removes an attempt's entry once everything that follows from it has been written.
+local function removeEntry(q, letter, entry, id)
+  local key = stream(q, letter)
+  call('XDEL', key, entry)
+  call('XACK', key, GROUP, entry)
+  if id then call('HDEL', base(q) .. ':where', id) end
+end
+
+local function count(q, name, n) call('HINCRBY', base(q) .. ':n', name, n) end
+
+-- Errors kept with a job: the first and the last seven.
+local function note(opts, err)
+  local list = opts.er or {}
+  if #list >= 8 then table.remove(list, 2) end
+  list[#list + 1] = err
+  opts.er = list
+end
+
+-- Moves an attempt's job to the dead letters, and lets the next of its key through.
+local function bury(q, letter, entry, id, t, opts, d, reason)
+  opts.i, opts.f, opts.rs = id, entry, reason
+  if not opts.at then opts.at = idMs(entry) end
+  local died = now()
+  opts.da = died
+  call('HSET', base(q) .. ':recs', id, record(opts.k and 'kr' or 'r', t, cjson.encode(opts), d))
+  call('ZADD', base(q) .. ':dead', int(died), id)
+  if opts.k then admitNext(q, opts.k, entry) end
+  removeEntry(q, letter, entry, id)
+  count(q, 'died', 1)
+end
+
+-- Gives an attempt back uncharged, ahead of the backlog.
+local function release(q, letter, entry, id, t, opts, d)
+  opts.i, opts.f, opts.r = id, entry, (opts.r or 0) + 1
+  if not opts.at then opts.at = idMs(entry) end
+  place(q, backTo(opts), id, entry, t, cjson.encode(opts), d)
+  -- `place` has just noted the new entry in `where`: only the old entry goes.
+  removeEntry(q, letter, entry, nil)
+  count(q, 'released', 1)
+end

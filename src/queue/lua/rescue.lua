@@ -1,0 +1,60 @@
+#!lua flags=allow-oom
+-- Takes over attempts whose lease ended, from one stream: a page of at most `limit` entries.
+-- ARGV[1]: { q: queue, s: letter, lease: ms, cursor: id, limit, consumer: the rescuer's, maxStalls, grace: ms or nil }
+-- The first rescue is not charged (the job may only have been prefetched); from then on it is a suspect, whose entry is pending
+-- only while it runs, and each further one is charged. `grace`: jobs of a side stream that no worker has read so long are dead.
+-- Returns { next cursor ("0-0" = done), rescued, dead, then "<id> <consumer it was taken from>" ... }.
+--#prelude
+local a = cjson.decode(ARGV[1])
+local q, letter = a.q, a.s
+local key = stream(q, letter)
+local out = { '0-0', 0, 0 }
+local at = now()
+
+-- Idle time goes on over a restart of the server: the living get one full lease to come back and renew.
+local boot = call('XREVRANGE', P .. 'boots', '+', '-', 'COUNT', 1)[1]
+if boot and at - idMs(boot[1]) < a.lease then return out end
+
+-- Whose they were, before XAUTOCLAIM makes them ours.
+local owner = {}
+local pending = pcall_('XPENDING', key, GROUP, 'IDLE', int(a.lease), a.cursor == '0-0' and '-' or a.cursor, '+', a.limit)
+if pending.err then return out end -- no such stream or group: nothing was ever read from it
+for _, p in ipairs(pending) do owner[p[1]] = p[2] end
+
+local claimed = call('XAUTOCLAIM', key, GROUP, a.consumer, int(a.lease), a.cursor, 'COUNT', a.limit)
+out[1] = claimed[1]
+for _, item in ipairs(claimed[2]) do
+  local entry, f = item[1], item[2]
+  local t, o, d = f[2] or '?', f[4] or '', f[6] or ''
+  local opts = options(o)
+  local id = opts.i or entry
+  local charged = (opts.s or 0) > 0
+  opts.i, opts.f, opts.s = id, entry, (opts.s or 0) + 1
+  opts.rb, opts.ra = a.consumer, at
+  if not opts.at then opts.at = idMs(entry) end
+  if charged then opts.c = (opts.c or 0) + 1 end
+  if (opts.c or 0) >= a.maxStalls then
+    note(opts, { n = (opts.a or 0), at = at, m = 'The worker ' .. (owner[entry] or '?') .. ' died while it ran this job' })
+    bury(q, letter, entry, id, t, opts, d, 'stalled')
+    out[3] = out[3] + 1
+  else
+    place(q, 's', id, entry, t, cjson.encode(opts), d)
+    removeEntry(q, letter, entry, nil)
+    out[2] = out[2] + 1
+  end
+  out[#out + 1] = id .. ' ' .. (owner[entry] or '?')
+end
+if out[2] > 0 then count(q, 'rescued', out[2]) end
+
+if a.grace and sub(letter, 1, 1) == 't' then
+  local groups = call('XINFO', 'GROUPS', key)
+  local delivered = groups[1] and groups[1][8] or '0-0'
+  for _, item in ipairs(call('XRANGE', key, '(' .. delivered, '+', 'COUNT', a.limit)) do
+    local entry, f = item[1], item[2]
+    local opts = options(f[4])
+    if at - (opts.ls or idMs(entry)) < a.grace then break end
+    bury(q, letter, entry, opts.i or entry, f[2], opts, f[6], 'no handler')
+    out[3] = out[3] + 1
+  end
+end
+return out

@@ -1,0 +1,57 @@
+import { LayoutError } from '../errors.ts'
+import type { Connection } from '../redis/connection.ts'
+import { keyPrefix } from './keys.ts'
+import { LAYOUT, loadScripts } from './scripts.ts'
+
+/** A connection on which a namespace was opened, and the life of the server ("boot") it talks to. */
+export class NamespaceConnection {
+  readonly connection: Connection
+  readonly prefix: string
+  /** Id of the entry in `boots` for this life of the server. Fences begun in it are at least so high. */
+  readonly bootId: string
+
+  constructor(connection: Connection, prefix: string, bootId: string) {
+    this.connection = connection
+    this.prefix = prefix
+    this.bootId = bootId
+  }
+
+  get closed(): Promise<Error> {
+    return this.connection.closed
+  }
+
+  destroy(): void {
+    this.connection.destroy()
+  }
+}
+
+/**
+ * Opens a namespace on a fresh connection, before anything else is sent on it: a new life of the server is thus noted before
+ * anything is written in it, which is what makes a loss countable. Throws LayoutError when another release wrote the namespace.
+ */
+export async function openNamespace(
+  connection: Connection,
+  namespace: string,
+  options: { queues: readonly string[]; makeGroups: boolean },
+): Promise<NamespaceConnection> {
+  const prefix = keyPrefix(namespace)
+  const pair = `${connection.server.runId}/${connection.server.replId}`
+  const header = JSON.stringify({ pair, queues: options.queues, groups: options.makeGroups })
+  try {
+    const [bootId] = await connection.run<[string, string]>(loadScripts().open, prefix, [header])
+    return new NamespaceConnection(connection, prefix, bootId)
+  } catch (error) {
+    throw asLayoutError(error)
+  }
+}
+
+/** Turns a script's refusal of the layout into a LayoutError; anything else comes back as it is. */
+export function asLayoutError(error: unknown): unknown {
+  const found = error instanceof Error ? /MOCALAYOUT (\S+)/.exec(error.message)?.[1] : undefined
+  return found === undefined || found === 'none' ? error : new LayoutError(found, LAYOUT)
+}
+
+/** True when a server that forgot everything (FLUSHALL) must be opened again before it is used. */
+export function wasForgotten(error: unknown): boolean {
+  return error instanceof Error && /MOCALAYOUT none|^NOGROUP/.test(error.message)
+}

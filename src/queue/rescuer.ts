@@ -1,0 +1,80 @@
+import type { Logger } from '../logger.ts'
+import type { StreamLetter } from './keys.ts'
+import type { Lane } from './lane.ts'
+import { loadScripts } from './scripts.ts'
+import type { WorkerSession } from './worker-session.ts'
+
+const PAGE = 100
+
+export interface RescuerDeps {
+  readonly lanes: readonly Lane[]
+  readonly log: Logger
+  readonly leaseMs: number
+  readonly maxStalls: number
+  readonly unhandledGraceMs: number
+}
+
+export interface RescueResult {
+  readonly rescued: number
+  readonly dead: number
+}
+
+/**
+ * Puts jobs whose worker died back in the queue, as suspects. A worker counts as dead when it has not renewed an attempt for a lease,
+ * by the server's clock. Every worker sweeps; one script claims and moves a page, so that no two rescue the same attempt.
+ */
+export class Rescuer {
+  readonly #deps: RescuerDeps
+
+  constructor(deps: RescuerDeps) {
+    this.#deps = deps
+  }
+
+  async runOnce(session: WorkerSession, signal: AbortSignal): Promise<RescueResult> {
+    const result = { rescued: 0, dead: 0 }
+    for (const lane of this.#deps.lanes) {
+      const sides = await session.work.connection.send<string[]>([
+        'SMEMBERS',
+        `${session.work.prefix}q:${lane.queue}:sides`,
+      ])
+      for (const letter of ['m', 'f', 's', ...sides.map((type) => `t${type}` as const)] as const) {
+        await this.#sweep(session, lane, letter, result, signal)
+      }
+    }
+    return result
+  }
+
+  async #sweep(
+    session: WorkerSession,
+    lane: Lane,
+    letter: StreamLetter,
+    result: { rescued: number; dead: number },
+    signal: AbortSignal,
+  ) {
+    const { log, leaseMs, maxStalls, unhandledGraceMs } = this.#deps
+    let cursor = '0-0'
+    do {
+      const header = JSON.stringify({
+        q: lane.queue,
+        s: letter,
+        lease: leaseMs,
+        cursor,
+        limit: PAGE,
+        consumer: session.consumer,
+        maxStalls,
+        grace: unhandledGraceMs,
+      })
+      const reply = await session.work.connection.run<[string, number, number, ...string[]]>(
+        loadScripts().rescue,
+        session.work.prefix,
+        [header],
+      )
+      const [next, rescued, dead, ...taken] = reply
+      cursor = next
+      result.rescued += rescued
+      result.dead += dead
+      if (rescued + dead > 0)
+        log.warn({ queue: lane.queue, rescued, dead, jobs: taken.slice(0, 20) }, 'Took over jobs of workers that died')
+    } while (cursor !== '0-0' && !signal.aborted)
+  }
+}

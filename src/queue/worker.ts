@@ -1,0 +1,473 @@
+import { randomBytes } from 'node:crypto'
+import { EventEmitter } from 'node:events'
+import { hostname } from 'node:os'
+import type { MocaConfig } from '../config/config.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { ConfigError } from '../errors.ts'
+import type { JobHandler } from '../job/job.ts'
+import { formatJobId, requireQueueName } from '../job/job-id.ts'
+import type { Logger } from '../logger.ts'
+import { Link } from '../redis/link.ts'
+import { type Attempt, attemptNumber } from './attempt.ts'
+import { Executor } from './executor.ts'
+import { Fetcher } from './fetcher.ts'
+import { Keeper } from './keeper.ts'
+import { largePayloadKey, type StreamLetter } from './keys.ts'
+import { Lane } from './lane.ts'
+import { LeaseTable } from './lease-table.ts'
+import type { LossDetector } from './loss-detector.ts'
+import { wasForgotten } from './namespace.ts'
+import type { Outcome } from './outcome.ts'
+import { Rescuer } from './rescuer.ts'
+import { loadScripts } from './scripts.ts'
+import { Settler } from './settler.ts'
+import { StallGuard } from './stall-guard.ts'
+import { StreamRegistry } from './stream-registry.ts'
+import { openSession, type WorkerSession } from './worker-session.ts'
+
+/** Room in the lease table beside what runs: fetched ahead, and finished but not yet settled. */
+const TABLE_EXTRA = 8_192
+const BEAT_MS = 1_000
+/** A worker without a sign of life for so many leases is forgotten, with its consumers, once it owns nothing. */
+const FORGET_LEASES = 4
+
+export interface WorkerDeps {
+  readonly config: MocaConfig
+  readonly handlers: readonly JobHandler[]
+  /** The queues to serve. Default: those of the handlers' jobs. */
+  readonly queues: Readonly<Record<string, { readonly weight: number; readonly concurrency: number }>>
+  readonly losses: LossDetector
+  readonly log: Logger
+  readonly clock?: Clock
+}
+
+export interface JobEvent {
+  readonly id: string
+  readonly type: string
+  readonly queue: string
+  readonly attempt: number
+}
+
+/** Local to this process, for tests and metrics: what other processes do is not told here. */
+export interface WorkerEvents {
+  /** Its outcome is confirmed by the server. */
+  settled: [
+    event: JobEvent & {
+      readonly outcome: 'completed' | 'delayed' | 'dead' | 'released' | 'aside' | 'cancelled' | 'expired'
+      readonly durationMs: number
+    },
+  ]
+  /** Its result was refused: the job had been taken over. */
+  stale: [event: JobEvent]
+  /** Attempts fetched and not started were handed back. */
+  returned: [count: number]
+}
+
+export interface WorkerHealth {
+  readonly isConnected: boolean
+  /** Ages in ms; undefined = has not happened yet. */
+  readonly lastFetchAgeMs: number | undefined
+  readonly lastRenewalAgeMs: number | undefined
+  readonly running: number
+  readonly buffered: number
+  readonly unsettled: number
+}
+
+/** Fetches jobs, runs their handlers and reports the outcomes. Safe to kill at any instruction. */
+export class Worker extends EventEmitter<WorkerEvents> {
+  /** Unique for this worker: names its consumers and its entry in the registry. */
+  readonly id: string
+  readonly #deps: WorkerDeps
+  readonly #clock: Clock
+  readonly #log: Logger
+  readonly #lanes: readonly Lane[]
+  readonly #table: LeaseTable
+  readonly #guard: StallGuard
+  readonly #streams: StreamRegistry
+  readonly #executor: Executor
+  readonly #settler: Settler
+  readonly #fetcher: Fetcher
+  readonly #rescuer: Rescuer
+  readonly #keeper: Keeper
+  readonly #link: Link<WorkerSession>
+  readonly #fetching = new AbortController()
+  readonly #stop = new AbortController()
+  #sessions = 0
+  #before: { readId: number; workId: number; bootId: string } | undefined
+  #serverOffsetMs = 0
+  #loops: Promise<void>[] = []
+  #timer: NodeJS.Timeout | undefined
+  #started: Promise<void> | undefined
+  #stopped: Promise<void> | undefined
+
+  constructor(deps: WorkerDeps) {
+    super()
+    this.#deps = deps
+    this.#clock = deps.clock ?? systemClock
+    const { worker, namespace, redis, history } = deps.config
+    this.id = `${hostname()
+      .replaceAll(/[^\w-]/g, '_')
+      .slice(0, 30)}-${process.pid}-${randomBytes(4).toString('hex')}`
+    this.#log = deps.log.child({ worker: this.id })
+    this.#lanes = makeLanes(deps)
+    const queues = this.#lanes.map(({ queue }) => queue)
+    this.#table = LeaseTable.create(TABLE_EXTRA + this.#lanes.reduce((sum, lane) => sum + lane.concurrency * 2, 0))
+    this.#guard = new StallGuard(worker.leaseMs / 3, () => this.#clock.monotonicMs())
+    const serverNow = () => this.#clock.wallMs() + this.#serverOffsetMs
+    const session = () => this.#link.get()
+    this.#settler = new Settler({
+      lanes: this.#lanes,
+      table: this.#table,
+      workerId: this.id,
+      clock: this.#clock,
+      log: this.#log,
+      session,
+      serverNow,
+      history,
+      onSettled: (attempt, outcome) => this.#onSettled(attempt, outcome),
+      onStale: (attempt) => this.#onStale(attempt),
+    })
+    const settle = (attempt: Attempt, outcome: Outcome, endedAtMs: number) =>
+      this.#settler.settle(attempt, outcome, endedAtMs)
+    this.#executor = new Executor({
+      lanes: this.#lanes,
+      table: this.#table,
+      clock: this.#clock,
+      log: this.#log,
+      strict: worker.strict,
+      graceMs: worker.graceMs,
+      settle,
+      serverNow,
+      onRoom: (lane) => this.#fetcher.poke(lane),
+      mustConfirm: (attempt, nowMs) => this.#guard.mustConfirm(attempt.fetchedAtMs, nowMs),
+      confirm: (attempts) => void this.#confirmAgain(attempts),
+      loadPayload: (attempt) => this.#loadPayload(attempt),
+    })
+    this.#keeper = new Keeper({
+      data: {
+        redis,
+        namespace,
+        queues,
+        workerId: this.id,
+        memory: this.#table.memory,
+        leaseMs: worker.leaseMs,
+        handBackMs: worker.handBackMs,
+        maxBlockedMs: worker.maxBlockedMs,
+      },
+      log: this.#log,
+      onLost: (slots) => this.#executor.leaseLost(slots),
+      onReturned: (count) => this.emit('returned', count),
+    })
+    this.#streams = new StreamRegistry(queues, (streams) => this.#keeper.setStreams(streams))
+    this.#keeper.setStreams(this.#streams.streams)
+    this.#fetcher = new Fetcher({
+      lanes: this.#lanes,
+      executor: this.#executor,
+      table: this.#table,
+      streams: this.#streams,
+      guard: this.#guard,
+      clock: this.#clock,
+      workerId: this.id,
+      handlers: new Map(deps.handlers.map((handler) => [handler.job.type, handler])),
+      settle,
+    })
+    this.#rescuer = new Rescuer({
+      lanes: this.#lanes,
+      log: this.#log,
+      leaseMs: worker.leaseMs,
+      maxStalls: worker.maxStalls,
+      unhandledGraceMs: worker.unhandledGraceMs,
+    })
+    this.#link = new Link(() => this.#openSession(), this.#log, this.#clock)
+  }
+
+  /** Connects and begins to work. Resolves when the first session is open; waits for a server that is not there yet. Twice is harmless. */
+  start(): Promise<void> {
+    this.#started ??= this.#start()
+    return this.#started
+  }
+
+  /**
+   * Stops: fetching ends at once, running jobs get their signal after `softTimeout`, what still runs after `stopTimeout` is handed back
+   * to other workers uncharged. Twice is harmless.
+   */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#shutDown()
+    return this.#stopped
+  }
+
+  health(): WorkerHealth {
+    const now = this.#clock.monotonicMs()
+    const age = (at: number) => (at === 0 ? undefined : now - at)
+    return {
+      isConnected: this.#link.get() !== undefined,
+      lastFetchAgeMs: age(this.#fetcher.lastFetchAtMs),
+      lastRenewalAgeMs: age(this.#keeper.renewedAtMs),
+      running: this.#executor.running,
+      buffered: this.#executor.buffered,
+      unsettled: this.#settler.unsettled,
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #start(): Promise<void> {
+    const { signal } = this.#stop
+    try {
+      await this.#keeper.start(signal)
+    } catch (error) {
+      if (signal.aborted) return
+      throw error
+    }
+    const { handBackMs } = this.#deps.config.worker
+    this.#timer = setInterval(() => this.#tick(), Math.max(5, handBackMs / 2))
+    this.#link.start()
+    this.#loops = [this.#fetchLoop(), this.#beatLoop(), this.#sweepLoop()]
+    while (!signal.aborted && !this.#link.get()) await this.#link.ready(60_000).catch(() => undefined)
+    if (!signal.aborted) {
+      const queues = this.#lanes.map(({ queue, concurrency }) => `${queue}:${concurrency}`)
+      this.#log.info({ queues }, 'The worker works')
+    }
+  }
+
+  async #shutDown(): Promise<void> {
+    const { softTimeoutMs, stopTimeoutMs } = this.#deps.config.worker
+    this.#fetching.abort()
+    for (const attempt of this.#executor.stopStarting()) this.#handBack(attempt)
+    if (!this.#started) return
+    const deadline = this.#clock.monotonicMs() + stopTimeoutMs
+    await this.#within(softTimeoutMs, this.#executor.idle())
+    this.#executor.abortAll()
+    await this.#within(deadline - this.#clock.monotonicMs(), this.#executor.idle())
+    this.#executor.abandonAll()
+    const limit = new AbortController()
+    const timer = setTimeout(() => limit.abort(), Math.max(1_000, deadline - this.#clock.monotonicMs()))
+    if (this.#link.get()) await this.#settler.drain(limit.signal)
+    clearTimeout(timer)
+    this.#stop.abort()
+    clearInterval(this.#timer)
+    await this.#keeper.stop()
+    await this.#leave()
+    await this.#link.close()
+    await Promise.all(this.#loops)
+    this.#log.info({}, 'The worker has stopped')
+  }
+
+  async #within(ms: number, done: Promise<void>): Promise<void> {
+    const passed = new AbortController()
+    await Promise.race([done, this.#clock.wait(Math.max(0, ms), passed.signal)])
+    passed.abort()
+  }
+
+  #tick(): void {
+    this.#table.beat()
+    this.#guard.tick()
+    this.#executor.checkDeadlines()
+  }
+
+  async #openSession(): Promise<WorkerSession> {
+    const { redis, namespace } = this.#deps.config
+    // What was fetched and not started goes back with the rest of the old session: it must not start here any more.
+    for (const attempt of this.#executor.takeBuffered()) this.#table.release(attempt.slot)
+    const session = await openSession({
+      redis,
+      namespace,
+      workerId: this.id,
+      number: ++this.#sessions,
+      queues: this.#lanes.map(({ queue }) => queue),
+      losses: this.#deps.losses,
+      before: this.#before,
+      running: (queue, letter) => this.#owned(queue, letter),
+      onConsumer: (consumer) => this.#keeper.setConsumer(consumer),
+    })
+    this.#before = { readId: session.read.clientId, workId: session.work.connection.clientId, bootId: session.bootId }
+    setImmediate(() => this.#settler.flush())
+    return session
+  }
+
+  #owned(queue: string, letter: StreamLetter): string[] {
+    return this.#table.owned(Number.NEGATIVE_INFINITY).flatMap(({ ref, entry }) => {
+      const stream = this.#streams.at(ref)
+      return stream.queue === queue && stream.letter === letter ? [entry] : []
+    })
+  }
+
+  async #fetchLoop(): Promise<void> {
+    const { signal } = this.#fetching
+    while (!signal.aborted) {
+      const session = await this.#link.ready(60_000).catch(() => undefined)
+      if (!session) continue
+      try {
+        await this.#fetcher.run(session, signal)
+      } catch (error) {
+        if (signal.aborted) return
+        this.#log.warn({ reason: (error as Error).message }, 'Fetching failed; opening a new session')
+        // Whatever the reply held is known to nobody here: a new session hands it back.
+        session.destroy()
+        await session.closed
+      }
+    }
+  }
+
+  async #beatLoop(): Promise<void> {
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      const session = this.#link.get()
+      if (session)
+        await this.#beat(session).catch((error: unknown) => this.#serverFailed(session, error, 'sign of life'))
+      await this.#clock.wait(BEAT_MS * (0.9 + Math.random() * 0.2), signal)
+    }
+  }
+
+  async #beat(session: WorkerSession): Promise<void> {
+    const { worker } = this.#deps.config
+    const queues = this.#lanes.map(({ queue }) => queue)
+    const about = JSON.stringify({
+      host: hostname(),
+      pid: process.pid,
+      queues,
+      running: this.#executor.running,
+      consumer: session.consumer,
+    })
+    const header = JSON.stringify({ w: this.id, about, queues, gone: worker.leaseMs * FORGET_LEASES })
+    const sentAt = this.#clock.wallMs()
+    const reply = await session.work.connection.run<string>(loadScripts().beat, session.work.prefix, [header])
+    const heard = JSON.parse(reply) as {
+      now: number
+      queues: Record<string, { accepted: number; acceptedAt: number; suspects: number; sides?: string[] }>
+    }
+    this.#serverOffsetMs = heard.now - (sentAt + this.#clock.wallMs()) / 2
+    const types = new Set(this.#deps.handlers.map(({ job }) => job.type))
+    for (const lane of this.#lanes) {
+      const state = heard.queues[lane.queue]
+      if (!state) continue
+      this.#deps.losses.saw(lane.queue, session.bootId, state.accepted, state.acceptedAt)
+      lane.suspects = state.suspects
+      const sides = (state.sides ?? []).filter((type) => types.has(type)).toSorted()
+      if (sides.join(' ') !== lane.sides.join(' ')) {
+        lane.sides = sides
+        this.#fetcher.replan()
+      }
+    }
+  }
+
+  async #leave(): Promise<void> {
+    const session = this.#link.get()
+    if (!session) return
+    const header = JSON.stringify({ w: this.id, queues: [], gone: 0 })
+    await session.work.connection.run(loadScripts().beat, session.work.prefix, [header]).catch((error: unknown) => {
+      this.#log.warn({ reason: (error as Error).message }, 'Could not sign off; others will forget this worker')
+    })
+  }
+
+  async #sweepLoop(): Promise<void> {
+    const { signal } = this.#stop
+    const { sweepIntervalMs } = this.#deps.config.worker
+    while (!signal.aborted) {
+      await this.#clock.wait(sweepIntervalMs * (0.75 + Math.random() / 2), signal)
+      const session = this.#link.get()
+      if (session && !signal.aborted) {
+        await this.#rescuer
+          .runOnce(session, signal)
+          .catch((error: unknown) => this.#serverFailed(session, error, 'sweep'))
+      }
+    }
+  }
+
+  #serverFailed(session: WorkerSession, error: unknown, what: string): void {
+    if (wasForgotten(error)) session.destroy()
+    if (!this.#stop.signal.aborted)
+      this.#log.warn({ reason: (error as Error).message }, `The ${what} failed; trying again`)
+  }
+
+  /** After this process stood still: what it held may be others' by now. */
+  async #confirmAgain(attempts: readonly Attempt[]): Promise<void> {
+    const held = attempts.filter((attempt) => {
+      if (this.#table.isHeld(attempt.slot)) return true
+      this.#table.release(attempt.slot)
+      return false
+    })
+    const session = this.#link.get()
+    try {
+      if (session) this.#executor.accept(await this.#fetcher.confirm(session, held))
+      else for (const attempt of held) this.#table.release(attempt.slot)
+    } catch (error) {
+      // The next session hands back what is pending and not in the table.
+      for (const attempt of held) this.#table.release(attempt.slot)
+      session?.destroy()
+      this.#log.warn({ reason: (error as Error).message }, 'Could not confirm what was fetched; it goes back')
+    }
+  }
+
+  async #loadPayload({ lane, place }: Attempt): Promise<string | undefined> {
+    const session = await this.#link.ready(this.#deps.config.redis.replyTimeoutMs)
+    const text = await session.work.connection.send<string | null>([
+      'GET',
+      largePayloadKey(session.work.prefix, lane.queue, place),
+    ])
+    return text ?? undefined
+  }
+
+  #handBack(attempt: Attempt): void {
+    attempt.isSettled = true
+    if (this.#table.start(attempt.slot, Number.POSITIVE_INFINITY))
+      this.#settler.settle(attempt, { r: 'released' }, this.#clock.monotonicMs())
+    else this.#table.release(attempt.slot)
+  }
+
+  #onSettled(attempt: Attempt, outcome: Outcome): void {
+    if (outcome.r === 'dead') {
+      this.#log.error(
+        { jobId: formatJobId(attempt.lane.queue, attempt.place), type: attempt.type, reason: outcome.rs },
+        'A job is dead',
+      )
+    }
+    if (this.listenerCount('settled') === 0) return
+    const durationMs = this.#clock.monotonicMs() - attempt.startedAtMs
+    this.emit('settled', { ...describe(attempt), outcome: outcome.r, durationMs })
+  }
+
+  #onStale(attempt: Attempt): void {
+    this.emit('stale', describe(attempt))
+    void this.#reportStale(attempt).catch(() => undefined)
+  }
+
+  /** Who took it over and when, as far as the server still knows. */
+  async #reportStale(attempt: Attempt): Promise<void> {
+    const { lane, place } = attempt
+    const facts = { jobId: formatJobId(lane.queue, place), attempt: attemptNumber(attempt), entry: attempt.entry }
+    const { leaseMs } = this.#deps.config.worker
+    this.#log.warn(
+      { ...facts, leaseMs },
+      'The result of a stale attempt was refused: the job had been taken over (setting: worker.lease)',
+    )
+  }
+}
+
+function describe(attempt: Attempt): JobEvent {
+  return {
+    id: formatJobId(attempt.lane.queue, attempt.place),
+    type: attempt.type,
+    queue: attempt.lane.queue,
+    attempt: attemptNumber(attempt),
+  }
+}
+
+function makeLanes({ queues, handlers }: WorkerDeps): Lane[] {
+  const types = new Set<string>()
+  for (const { job } of handlers) {
+    if (types.has(job.type))
+      throw new ConfigError(`There are two handlers for jobs of type ${job.type}`, {
+        option: 'handlers',
+        found: job.type,
+      })
+    types.add(job.type)
+  }
+  const lanes = Object.entries(queues).map(
+    ([queue, { weight, concurrency }]) => new Lane(requireQueueName(queue), weight, concurrency),
+  )
+  if (lanes.length === 0) throw new ConfigError('A worker needs at least one queue', { option: 'queues' })
+  return lanes.sort((a, b) => b.weight - a.weight)
+}

@@ -1,0 +1,219 @@
+import { createClient, type RedisClientOptions, type RedisClientType } from '@redis/client'
+import { ConnectionError, UnsuitableServerError } from '../errors.ts'
+
+/** How to reach a Redis server. */
+export interface RedisOptions {
+  /** `redis[s]://[[user][:password]@]host[:port][/db]`. */
+  readonly url: string
+  /** Longest time for a connection to come up, handshake included, in ms. Default 5,000. */
+  readonly connectTimeoutMs?: number
+  /** A command unanswered for so long (ms) means that the connection hangs: it is closed. Blocking reads add their own time. Default 10,000. */
+  readonly replyTimeoutMs?: number
+}
+
+/** What the server said of itself when the connection was opened. */
+export interface ServerIdentity {
+  readonly version: string
+  /** Differs for each life of a server process. */
+  readonly runId: string
+  /** Differs for each promotion to master. */
+  readonly replId: string
+}
+
+/** A script as the server knows it. */
+export interface StoredScript {
+  readonly text: string
+  readonly sha: string
+}
+
+const CHECK_MS = 500
+
+type Client = RedisClientType<Record<never, never>, Record<never, never>, Record<never, never>, 2>
+
+/**
+ * One connection to Redis that never reconnects by itself: once broken it stays broken, and its owner opens another. So nobody is
+ * ever answered by another life of the server than the one that was asked.
+ * A command without an answer within `replyTimeoutMs` breaks the connection (a link can die without a word).
+ */
+export class Connection {
+  readonly clientId: number
+  readonly server: ServerIdentity
+  /** Resolves with the reason when the connection is broken or closed; never rejects. */
+  readonly closed: Promise<Error>
+  readonly #client: Client
+  readonly #replyTimeoutMs: number
+  readonly #break: (reason: Error) => void
+  #isOpen = true
+  #unanswered = 0
+  #waitingSince = 0
+  #allowedMs = 0
+  #checkedAt = performance.now()
+  readonly #watch: NodeJS.Timeout
+
+  private constructor(client: Client, options: RedisOptions, clientId: number, server: ServerIdentity) {
+    this.#client = client
+    this.#replyTimeoutMs = options.replyTimeoutMs ?? 10_000
+    this.clientId = clientId
+    this.server = server
+    let broken: (reason: Error) => void = () => {}
+    this.closed = new Promise((resolve) => {
+      broken = resolve
+    })
+    this.#break = broken
+    client.on('error', (cause: Error) =>
+      this.#fail(new ConnectionError(`The connection to Redis broke: ${cause.message}`, cause)),
+    )
+    client.on('end', () => this.#fail(new ConnectionError('The connection to Redis was closed')))
+    this.#watch = setInterval(() => this.#check(), CHECK_MS)
+    this.#watch.unref()
+  }
+
+  /** Opens a connection; refuses a server that must not be used (too old, evicting keys, a replica). */
+  static async open(options: RedisOptions, name: string): Promise<Connection> {
+    const timeoutMs = options.connectTimeoutMs ?? 5_000
+    const client = createClient({
+      url: options.url,
+      RESP: 2,
+      name: name.replaceAll(/[^\w.:-]/g, '_'),
+      disableOfflineQueue: true,
+      // The client's own timeout makes a timer per command (a quarter of its speed); `#check` does it for all at once.
+      commandOptions: { timeout: undefined } as unknown as NonNullable<RedisClientOptions['commandOptions']>,
+      socket: { reconnectStrategy: false, connectTimeout: timeoutMs, noDelay: true },
+    }) as unknown as Client
+    let firstError: Error | undefined
+    client.on('error', (error: Error) => {
+      firstError ??= error
+    })
+    const where = describeUrl(options.url)
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new ConnectionError(`Redis at ${where} did not answer within ${timeoutMs} ms`)),
+        timeoutMs,
+      )
+    })
+    try {
+      const opened = (async () => {
+        await client.connect()
+        const id = Number(await client.sendCommand(['CLIENT', 'ID']))
+        const info = String(await client.sendCommand(['INFO', 'all']))
+        return { id, server: identify(info, where) }
+      })()
+      const { id, server } = await Promise.race([opened, late])
+      if (firstError) throw firstError
+      return new Connection(client, options, id, server)
+    } catch (cause) {
+      destroyQuietly(client)
+      if (cause instanceof UnsuitableServerError || cause instanceof ConnectionError) throw cause
+      const message = cause instanceof Error ? cause.message : String(cause)
+      throw new ConnectionError(`Could not connect to Redis at ${where}: ${message}`, cause)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** Sends one command. `blockMs`: how long the server itself may take to answer. Rejects when the server refuses or the connection breaks. */
+  send<T>(args: readonly string[], blockMs = 0): Promise<T> {
+    if (!this.#isOpen) return Promise.reject(new ConnectionError('The connection to Redis is closed'))
+    if (this.#unanswered++ === 0) {
+      this.#waitingSince = performance.now()
+      this.#allowedMs = this.#replyTimeoutMs
+    }
+    if (blockMs > 0) this.#allowedMs = Math.max(this.#allowedMs, this.#replyTimeoutMs + blockMs)
+    return this.#client.sendCommand<T>(args as string[]).then(this.#answered as (reply: T) => T, this.#refused)
+  }
+
+  /** Runs a script by its hash, by its text when the server does not know it. */
+  run<T>(script: StoredScript, prefix: string, args: readonly string[]): Promise<T> {
+    return this.send<T>(['EVALSHA', script.sha, '1', prefix, ...args]).catch((error: Error) => {
+      if (!error.message.startsWith('NOSCRIPT')) throw error
+      return this.send<T>(['EVAL', script.text, '1', prefix, ...args])
+    })
+  }
+
+  /** Listens to a channel on this connection, which is good for nothing else afterwards. */
+  async subscribe(channel: string, listener: (message: string) => void): Promise<void> {
+    await this.#client.subscribe(channel, listener)
+  }
+
+  /** Closes at once; what is unanswered is rejected. Twice is harmless. */
+  destroy(reason: Error = new ConnectionError('The connection to Redis was closed')): void {
+    this.#fail(reason)
+  }
+
+  readonly #answered = <T>(reply: T): T => {
+    this.#unanswered--
+    this.#waitingSince = performance.now()
+    if (this.#unanswered === 0) this.#allowedMs = 0
+    return reply
+  }
+
+  readonly #refused = (error: Error): never => {
+    this.#unanswered--
+    this.#waitingSince = performance.now()
+    throw error
+  }
+
+  #check(): void {
+    const at = performance.now()
+    // This process itself was stopped or blocked: the answer may lie in the socket, unread. Count from now.
+    const wasAsleep = at - this.#checkedAt > CHECK_MS * 3
+    this.#checkedAt = at
+    if (this.#unanswered === 0) return
+    if (wasAsleep) this.#waitingSince = at
+    if (at - this.#waitingSince <= this.#allowedMs) return
+    this.#fail(new ConnectionError(`Redis did not answer within ${this.#allowedMs} ms: the connection hangs`))
+  }
+
+  #fail(reason: Error): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    clearInterval(this.#watch)
+    destroyQuietly(this.#client)
+    this.#break(reason)
+  }
+}
+
+function destroyQuietly(client: Client): void {
+  try {
+    client.destroy()
+  } catch {
+    // It was closed already: that is what we want.
+  }
+}
+
+function identify(info: string, where: string): ServerIdentity {
+  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? ''
+  const version = field('redis_version')
+  if (Number.parseInt(version, 10) < 7) {
+    throw new UnsuitableServerError(`Moca needs Redis 7.0 or newer; the server at ${where} is ${version}.`, {
+      found: version,
+      expected: '>= 7.0',
+    })
+  }
+  const policy = field('maxmemory_policy')
+  if (policy !== 'noeviction') {
+    throw new UnsuitableServerError(
+      `The Redis server at ${where} would throw jobs away when its memory is full: maxmemory-policy is ${policy}. Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in redis.conf).`,
+      { found: policy, expected: 'noeviction' },
+    )
+  }
+  if (field('role') === 'slave') {
+    throw new ConnectionError(`The Redis server at ${where} is a replica; Moca writes, and needs the master.`)
+  }
+  return { version, runId: field('run_id'), replId: field('master_replid') }
+}
+
+/** Host and port of a URL, without user and password. */
+export function describeUrl(url: string): string {
+  try {
+    const { hostname, port, pathname } = new URL(url)
+    return `${hostname}:${port || '6379'}${pathname === '/' ? '' : pathname}`
+  } catch {
+    return 'an unreadable URL'
+  }
+}

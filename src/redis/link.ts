@@ -1,0 +1,115 @@
+import { type Clock, systemClock } from '../clock.ts'
+import { ClosedError, ConnectionError, MocaError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+
+const FIRST_DELAY_MS = 20
+const LONGEST_DELAY_MS = 1_000
+
+/** Something open that can break: its `closed` resolves with the reason. */
+export interface Breakable {
+  readonly closed: Promise<Error>
+  destroy(): void
+}
+
+/**
+ * Keeps one `T` open: opens it, and when it breaks opens another, with back-off and jitter, until closed.
+ * `get()` is what is open now; `ready()` waits for it. An error that another try cannot mend (e.g. an unknown layout) rejects
+ * everybody who waits, and trying goes on at the longest delay: the server may be mended without a restart of this process.
+ */
+export class Link<T extends Breakable> {
+  readonly #open: () => Promise<T>
+  readonly #log: Logger
+  readonly #clock: Clock
+  readonly #stop = new AbortController()
+  #current: T | undefined
+  #loop: Promise<void> | undefined
+  #lastError: Error | undefined
+  #waiters = new Set<{ resolve: (open: T) => void; reject: (error: Error) => void }>()
+
+  constructor(open: () => Promise<T>, log: Logger, clock: Clock = systemClock) {
+    this.#open = open
+    this.#log = log
+    this.#clock = clock
+  }
+
+  get(): T | undefined {
+    return this.#current
+  }
+
+  get lastError(): Error | undefined {
+    return this.#lastError
+  }
+
+  /** Begins to connect in the background. Harmless when it has begun. */
+  start(): void {
+    this.#loop ??= this.#run()
+  }
+
+  /** What is open, at once or after at most `timeoutMs`; else rejects with the reason why it is not. */
+  ready(timeoutMs: number): Promise<T> {
+    if (this.#stop.signal.aborted) return Promise.reject(new ClosedError('The connection'))
+    this.start()
+    if (this.#current) return Promise.resolve(this.#current)
+    return new Promise((resolve, reject) => {
+      const waiter = {
+        resolve: (open: T) => {
+          clearTimeout(timer)
+          resolve(open)
+        },
+        reject: (error: Error) => {
+          clearTimeout(timer)
+          reject(error)
+        },
+      }
+      const timer = setTimeout(() => {
+        this.#waiters.delete(waiter)
+        reject(this.#lastError ?? new ConnectionError(`Redis could not be reached within ${timeoutMs} ms`))
+      }, timeoutMs)
+      this.#waiters.add(waiter)
+    })
+  }
+
+  /** Ends it for good. Twice is harmless. */
+  async close(): Promise<void> {
+    this.#stop.abort()
+    this.#current?.destroy()
+    this.#settleWaiters((waiter) => waiter.reject(new ClosedError('The connection')))
+    await this.#loop
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop
+    let delayMs = FIRST_DELAY_MS
+    while (!signal.aborted) {
+      try {
+        const open = await this.#open()
+        if (signal.aborted) {
+          open.destroy()
+          return
+        }
+        this.#current = open
+        delayMs = FIRST_DELAY_MS
+        this.#settleWaiters((waiter) => waiter.resolve(open))
+        const reason = await open.closed
+        this.#current = undefined
+        if (signal.aborted) return
+        this.#log.warn({ reason: reason.message }, 'The connection broke; opening another')
+      } catch (cause) {
+        const error = cause instanceof Error ? cause : new Error(String(cause))
+        this.#lastError = error
+        const isFinal = error instanceof MocaError && !error.retryable
+        if (isFinal) this.#settleWaiters((waiter) => waiter.reject(error))
+        this.#log.warn({ reason: error.message, nextTryMs: Math.round(delayMs) }, 'Could not connect')
+        if (isFinal) delayMs = LONGEST_DELAY_MS
+      }
+      await this.#clock.wait(delayMs * (0.5 + Math.random() / 2), signal)
+      delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS)
+    }
+  }
+
+  #settleWaiters(settle: (waiter: { resolve: (open: T) => void; reject: (error: Error) => void }) => void): void {
+    const waiters = this.#waiters
+    this.#waiters = new Set()
+    for (const waiter of waiters) settle(waiter)
+  }
+}
