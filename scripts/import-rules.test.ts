@@ -19,7 +19,7 @@ test('accepts imports that point down', () => {
 test('refuses an import that points up, a type and a lazy one too, and names its line', () => {
   const up = "import { errors } from '../errors.ts'\nimport type {\n  Key,\n} from '../queue/keys.ts'\n"
   assert.deepEqual(problems({ 'src/errors.ts': '', 'src/queue/keys.ts': '', 'src/job/job.ts': up }), [
-    "src/job/job.ts:2 imports '../queue/keys.ts': job may use only errors, clock of src",
+    "src/job/job.ts:2 imports '../queue/keys.ts': job may use only errors, clock, logger of src",
   ])
   const lazy = "const load = () => import('../queue/keys.ts')\n"
   assert.equal(problems({ 'src/queue/keys.ts': '', 'src/job/job.ts': lazy }).length, 1)
@@ -67,11 +67,13 @@ test('ignores imports in comments and strings', () => {
   assert.deepEqual(problems({ 'src/job/job.ts': text }), [])
 })
 
-test('finds a cycle once, and none through a lazy import', () => {
+test('finds a cycle once, and none through a lazy import or a type', () => {
   const a = "import { b } from './b.ts'\n"
   const b = "import { c } from './c.ts'\n"
   assert.deepEqual(problems({ 'demo/a.ts': a, 'demo/b.ts': b, 'demo/c.ts': "import { a } from './a.ts'\n" }), [
     'cycle: demo/a.ts -> demo/b.ts -> demo/c.ts -> demo/a.ts',
   ])
   assert.deepEqual(problems({ 'demo/a.ts': a, 'demo/b.ts': b, 'demo/c.ts': "export const a = import('./a.ts')\n" }), [])
+  const type = "import type { A } from './a.ts'\n"
+  assert.deepEqual(problems({ 'demo/a.ts': a, 'demo/b.ts': b, 'demo/c.ts': type }), [])
 })
