@@ -1,10 +1,11 @@
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, globSync, readFileSync, rmSync } from 'node:fs'
 
 // src -> dist: TypeScript is compiled, the Lua scripts are copied beside the modules that read them.
 
 rmSync('dist', { recursive: true, force: true }) // what was deleted in src must not live on in the package
-execFileSync('tsc', ['-p', 'tsconfig.build.json'], { stdio: 'inherit' })
+const { status } = spawnSync('tsc', ['-p', 'tsconfig.build.json'], { stdio: 'inherit' })
+if (status !== 0) process.exit(1)
 for (const script of globSync('src/**/*.lua')) cpSync(script, script.replace(/^src/, 'dist'))
 
 const { bin } = JSON.parse(readFileSync('package.json', 'utf8')) as { bin: Record<string, string> }
