@@ -1,0 +1,115 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startRedis } from '../test/support/redis-server.ts'
+
+// Installs the packed package into an empty project and works with it there, as a user would: what `files` or the build
+// leaves out is missed here and nowhere else.
+
+const PROGRAM = `
+import assert from 'node:assert/strict'
+import { createMoca, createWorker, defineJob, handle } from 'mocajs'
+
+const greet = defineJob({ type: 'greet' })
+const greeted = []
+const done = Promise.withResolvers()
+const handler = handle(greet, ({ payload }) => {
+  greeted.push(payload.name)
+  if (greeted.length === 3) done.resolve()
+})
+
+const moca = createMoca()
+for (const name of ['Ada', 'Grace', 'Katherine']) {
+  assert.equal((await moca.queue.enqueue(greet, { name })).status, 'enqueued')
+}
+const worker = createWorker(moca, { handlers: [handler] })
+await worker.start()
+await done.promise
+await worker.stop()
+await moca.close()
+assert.deepEqual(greeted.toSorted(), ['Ada', 'Grace', 'Katherine'])
+`
+
+const JOBS = `
+import { defineJob } from 'mocajs'
+export const count = defineJob({ type: 'count' })
+`
+
+const HANDLERS = `
+import { appendFile } from 'node:fs/promises'
+import { handle } from 'mocajs'
+import { count } from './jobs.mjs'
+export const countHandler = handle(count, ({ payload }) => appendFile('handled.txt', payload.n + '\\n'))
+`
+
+const CONFIG = `
+import { defineApp, defineConfig } from 'mocajs'
+import { count } from './jobs.mjs'
+const app = defineApp({ name: 'smoke', jobs: [count], handlers: () => import('./handlers.mjs') })
+export default defineConfig({ apps: [app] })
+`
+
+const ENQUEUE = `
+import { createMoca } from 'mocajs'
+import { count } from './jobs.mjs'
+const moca = createMoca()
+await moca.queue.enqueueMany(count, [1, 2, 3].map((n) => ({ payload: { n } })))
+await moca.close()
+`
+
+const project = mkdtempSync(join(tmpdir(), 'moca-smoke-'))
+const redis = await startRedis()
+try {
+  installInto(project)
+  step('a program enqueues three jobs and runs them', () => runProgram('program.mjs', PROGRAM))
+  step('the command line runs three jobs of the configuration', runCommandLine)
+  console.log('smoke: 2 steps passed')
+} finally {
+  await redis.stop()
+  rmSync(project, { recursive: true, force: true })
+}
+
+function installInto(folder: string): void {
+  run('npm', ['pack', '--silent', '--pack-destination', folder], process.cwd())
+  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'))
+  if (!tarball) throw new Error('npm pack made no tarball')
+  write('package.json', JSON.stringify({ name: 'smoke', private: true, type: 'module' }))
+  run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', '--silent', `./${tarball}`], folder)
+}
+
+function runCommandLine(): void {
+  write('jobs.mjs', JOBS)
+  write('handlers.mjs', HANDLERS)
+  write('moca.config.mjs', CONFIG)
+  runProgram('enqueue.mjs', ENQUEUE)
+  run(process.execPath, ['node_modules/.bin/moca', 'worker', 'start', '--burst'], project)
+  const handled = readFileSync(join(project, 'handled.txt'), 'utf8').trim().split('\n').toSorted()
+  if (handled.join() !== '1,2,3') throw new Error(`handled: ${handled.join()}`)
+}
+
+function runProgram(name: string, text: string): void {
+  write(name, text)
+  run(process.execPath, [name], project)
+}
+
+function write(name: string, text: string): void {
+  writeFileSync(join(project, name), text)
+}
+
+/** Runs a command to its end. It must end by itself: a program that leaves something open fails by the deadline. */
+function run(command: string, args: string[], cwd: string): void {
+  const env = { ...process.env, REDIS_URL: redis.url, MOCA_NAMESPACE: 'smoke' }
+  const { status, signal } = spawnSync(command, args, {
+    cwd,
+    env,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    timeout: 120_000,
+  })
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${signal ?? `exit code ${status}`}`)
+}
+
+function step(what: string, action: () => void): void {
+  console.log(`smoke: ${what}`)
+  action()
+}
