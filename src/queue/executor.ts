@@ -81,13 +81,12 @@ export class Executor {
     this.accept([attempt])
   }
 
-  /** Ends starting. What was fetched and not started is returned; it is still held. */
-  stopStarting(): Attempt[] {
+  /** Nothing starts any more. */
+  stopStarting(): void {
     this.#isStopping = true
-    return this.#deps.lanes.flatMap((lane) => lane.takeAll())
   }
 
-  /** What waits to start, taken out because it must be confirmed or dropped. */
+  /** What waits to start, taken out: it must be confirmed, handed back or dropped. It is still held. */
   takeBuffered(): Attempt[] {
     return this.#deps.lanes.flatMap((lane) => lane.takeAll())
   }

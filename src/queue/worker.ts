@@ -12,7 +12,8 @@ import { type Attempt, attemptNumber } from './attempt.ts'
 import { Executor } from './executor.ts'
 import { Fetcher } from './fetcher.ts'
 import { Keeper } from './keeper.ts'
-import { largePayloadKey, type StreamLetter } from './keys.ts'
+import { largePayloadKey, queueKey, type StreamLetter, streamKey } from './keys.ts'
+import { type EntryOptions, parseOptions } from './entry.ts'
 import { Lane } from './lane.ts'
 import { LeaseTable } from './lease-table.ts'
 import type { LossDetector } from './loss-detector.ts'
@@ -28,6 +29,8 @@ import { openSession, type WorkerSession } from './worker-session.ts'
 /** Room in the lease table beside what runs: fetched ahead, and finished but not yet settled. */
 const TABLE_EXTRA = 8_192
 const BEAT_MS = 1_000
+/** How long a stop waits for a read under way. */
+const FETCH_END_MS = 500
 /** A worker without a sign of life for so many leases is forgotten, with its consumers, once it owns nothing. */
 const FORGET_LEASES = 4
 
@@ -96,6 +99,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #before: { readId: number; workId: number; bootId: string } | undefined
   #serverOffsetMs = 0
   #loops: Promise<void>[] = []
+  #fetchEnded: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
   #started: Promise<void> | undefined
   #stopped: Promise<void> | undefined
@@ -224,7 +228,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const { handBackMs } = this.#deps.config.worker
     this.#timer = setInterval(() => this.#tick(), Math.max(5, handBackMs / 2))
     this.#link.start()
-    this.#loops = [this.#fetchLoop(), this.#beatLoop(), this.#sweepLoop()]
+    this.#fetchEnded = this.#fetchLoop()
+    this.#loops = [this.#fetchEnded, this.#beatLoop(), this.#sweepLoop()]
     while (!signal.aborted && !this.#link.get()) await this.#link.ready(60_000).catch(() => undefined)
     if (!signal.aborted) {
       const queues = this.#lanes.map(({ queue, concurrency }) => `${queue}:${concurrency}`)
@@ -235,8 +240,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
   async #shutDown(): Promise<void> {
     const { softTimeoutMs, stopTimeoutMs } = this.#deps.config.worker
     this.#fetching.abort()
-    for (const attempt of this.#executor.stopStarting()) this.#handBack(attempt)
+    this.#executor.stopStarting()
     if (!this.#started) return
+    // A read under way may still bring jobs: they go back with what had been fetched before.
+    await this.#within(FETCH_END_MS, this.#fetchEnded)
+    for (const attempt of this.#executor.takeBuffered()) this.#handBack(attempt)
     const deadline = this.#clock.monotonicMs() + stopTimeoutMs
     await this.#within(softTimeoutMs, this.#executor.idle())
     this.#executor.abortAll()
@@ -431,18 +439,35 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   #onStale(attempt: Attempt): void {
     this.emit('stale', describe(attempt))
-    void this.#reportStale(attempt).catch(() => undefined)
+    void this.#reportStale(attempt)
   }
 
-  /** Who took it over and when, as far as the server still knows. */
+  /** Who took it over and when, as far as the server still knows: the job may have ended since. */
   async #reportStale(attempt: Attempt): Promise<void> {
     const { lane, place } = attempt
-    const facts = { jobId: formatJobId(lane.queue, place), attempt: attemptNumber(attempt), entry: attempt.entry }
     const { leaseMs } = this.#deps.config.worker
+    const facts = {
+      jobId: formatJobId(lane.queue, place),
+      attempt: attemptNumber(attempt),
+      entry: attempt.entry,
+      leaseMs,
+    }
+    const rescue = await this.#findRescue(attempt).catch(() => undefined)
     this.#log.warn(
-      { ...facts, leaseMs },
+      { ...facts, takenBy: rescue?.rb, takenAt: rescue?.ra === undefined ? undefined : new Date(rescue.ra) },
       'The result of a stale attempt was refused: the job had been taken over (setting: worker.lease)',
     )
+  }
+
+  async #findRescue({ lane, place }: Attempt): Promise<EntryOptions | undefined> {
+    const { connection, prefix } = await this.#link.ready(1_000).then(({ work }) => work)
+    const at = await connection.send<string | null>(['HGET', queueKey(prefix, lane.queue, 'where'), place])
+    if (at === null) return undefined
+    const colon = at.lastIndexOf(':')
+    const key = streamKey(prefix, lane.queue, at.slice(0, colon) as StreamLetter)
+    const entry = at.slice(colon + 1)
+    const [found] = await connection.send<[string, string[]][]>(['XRANGE', key, entry, entry])
+    return parseOptions(found?.[1][3] ?? '')
   }
 }
 

@@ -96,7 +96,7 @@ export class Connection {
       const opened = (async () => {
         await client.connect()
         const id = Number(await client.sendCommand(['CLIENT', 'ID']))
-        const info = String(await client.sendCommand(['INFO', 'all']))
+        const info = String(await client.sendCommand(['INFO']))
         return { id, server: identify(info, where) }
       })()
       const { id, server } = await Promise.race([opened, late])
