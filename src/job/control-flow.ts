@@ -39,6 +39,12 @@ export function cancel(reason = 'The handler cancelled its job'): Verdict {
 
 /** The facts of an error that are kept with a job. Bounded: a message of 500 characters, a stack of 1,500. */
 export function describeError(error: unknown): { m: string; st?: string } {
+  const { m, st } = cut(error)
+  // A cut may go through a surrogate pair, and the server's JSON reader refuses half a pair.
+  return st === undefined ? { m: m.toWellFormed() } : { m: m.toWellFormed(), st: st.toWellFormed() }
+}
+
+function cut(error: unknown): { m: string; st?: string } {
   if (error instanceof Error) {
     const code = error instanceof MocaError ? ` [${error.code}]` : ''
     const message = `${error.name === 'Verdict' ? '' : `${error.name}: `}${error.message}${code}`.slice(0, 500)

@@ -97,11 +97,14 @@ export function encodeOptions(options: EnqueueOptions, idempotencyTtlMs: number)
 }
 
 function requireText(value: unknown, option: string, longest: number): string {
-  if (typeof value === 'string' && value.length > 0 && value.length <= longest) return value
-  throw new OptionError(`${option} must be a text of 1 to ${longest} characters; found ${JSON.stringify(value)}`, {
-    option,
-    found: value,
-  })
+  if (typeof value === 'string' && value.length > 0 && value.length <= longest && value.isWellFormed()) return value
+  throw new OptionError(
+    `${option} must be a text of 1 to ${longest} characters (no half surrogate pairs); found ${JSON.stringify(value)}`,
+    {
+      option,
+      found: value,
+    },
+  )
 }
 
 function encodeHeaders(headers: Readonly<Record<string, string>>): string {

@@ -11,7 +11,7 @@ import { decideFailure, type Outcome } from './outcome.ts'
 
 /** How many jobs start in one turn of the event loop: replies and timers get their share between. */
 const TURN_STARTS = 64
-/** A handler past its timeout keeps its lease for so long, so that its result may still count. */
+/** A handler past its timeout (and the grace after it) keeps its lease for so long, so that its outcome still counts. */
 const LEASE_MARGIN_MS = 30_000
 
 export interface ExecutorDeps {
@@ -185,7 +185,7 @@ export class Executor {
     const timeoutMs = options.tm ?? handler?.job.timeoutMs ?? 0
     attempt.startedAtMs = now
     attempt.deadlineMs = timeoutMs > 0 ? now + timeoutMs : Number.POSITIVE_INFINITY
-    if (!table.start(attempt.slot, attempt.deadlineMs + LEASE_MARGIN_MS)) {
+    if (!table.start(attempt.slot, attempt.deadlineMs + Math.max(LEASE_MARGIN_MS, this.#deps.graceMs * 2))) {
       table.release(attempt.slot) // the keeper has handed it back
       return
     }

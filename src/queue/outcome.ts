@@ -35,7 +35,7 @@ export function decideFailure({ error, charged, allowed, policy, timeoutMs, stop
   const er = describeError(
     stopReason === 'timeout' && !verdict ? new HandlerTimeoutError(timeoutMs) : (verdict?.cause ?? error),
   )
-  if (verdict?.cause !== undefined) er.m = `${verdict.message}: ${er.m}`.slice(0, 500)
+  if (verdict?.cause !== undefined) er.m = `${verdict.message}: ${er.m}`.slice(0, 500).toWellFormed()
   if (verdict && !verdict.mayRetry) return { r: 'dead', rs: 'failed for good', a: true, er }
   if (charged + 1 >= allowed) return { r: 'dead', rs: 'attempts used up', a: true, er }
   return { r: 'delayed', d: verdict?.afterMs ?? retryDelayMs(policy, charged + 1, chance), a: true, er }

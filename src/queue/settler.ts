@@ -12,6 +12,7 @@ import type { WorkerSession } from './worker-session.ts'
 
 /** At most so many outcomes in one script. */
 const BATCH = 1_000
+const REFUSED_WAIT_MS = 200
 
 export interface SettlerDeps {
   readonly lanes: readonly Lane[]
@@ -92,24 +93,25 @@ export class Settler {
   async #send(reports: QueueReports): Promise<void> {
     const session = this.#deps.session()
     if (reports.isSending || reports.waiting.length === 0 || !session) return
-    const batch = reports.waiting.length <= BATCH ? reports.waiting : reports.waiting.slice(0, BATCH)
-    reports.waiting = batch === reports.waiting ? [] : reports.waiting.slice(BATCH)
+    const batch = reports.take()
     reports.isSending = true
     reports.sending = batch.length
     try {
       const args = this.#encode(reports, batch, session.bootId)
       const stale = await session.work.connection.run<string[]>(loadScripts().settle, session.work.prefix, args)
       this.#confirmed(batch, stale)
+      reports.grow()
     } catch (error) {
       this.#deps.log.warn(
         { outcomes: batch.length, reason: (error as Error).message },
         'Outcomes were not confirmed; sending them again',
       )
       for (const { attempt } of batch) attempt.isResent = true
-      reports.waiting = batch.concat(reports.waiting)
       if (wasForgotten(error)) session.destroy()
+      const isRefused = session.work.connection.isOpen
+      reports.putBack(batch, isRefused)
       // A server that refuses without a broken connection (out of disk, read-only) is asked again, not at once.
-      if (session.work.connection.isOpen) await this.#deps.clock.wait(200)
+      if (isRefused) await this.#deps.clock.wait(REFUSED_WAIT_MS)
     }
     reports.isSending = false
     reports.sending = 0
@@ -181,9 +183,30 @@ class QueueReports {
   isSending = false
   sending = 0
   #perBatch = 1
+  #limit = BATCH
 
   constructor(lane: Lane) {
     this.lane = lane
+  }
+
+  take(): Report[] {
+    const batch = this.waiting.slice(0, this.#limit)
+    this.waiting = this.waiting.slice(this.#limit)
+    return batch
+  }
+
+  grow(): void {
+    this.#limit = Math.min(BATCH, this.#limit * 2)
+  }
+
+  /**
+   * What was not confirmed is sent again. When the server refused, in halves, and a single one goes to the end: should one outcome be
+   * what it refuses, the others get through.
+   */
+  putBack(batch: readonly Report[], isRefused: boolean): void {
+    const isAlone = isRefused && batch.length === 1
+    this.waiting = isAlone ? [...this.waiting, ...batch] : [...batch, ...this.waiting]
+    if (isRefused) this.#limit = Math.max(1, Math.floor(batch.length / 2))
   }
 
   /** The history is bounded by jobs, its stream by entries: as many of the usual size as make up `jobs`. */
