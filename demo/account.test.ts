@@ -1,0 +1,442 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { type Account, type Evidence, makeAccount, type ProblemKind } from './account.ts'
+import type { Expectation, ReportContent } from './cities.ts'
+import type { JournalLine } from './journal.ts'
+import type { LedgerLine } from './ledger.ts'
+import type { Finding, FoundJob, Place, RawWalk } from './raw-walk.ts'
+
+// A small run that adds up, and one change for each thing that can be wrong: the account must name exactly the job.
+
+type Job = { business: string; id: string; queue: string; key?: string; dies?: boolean }
+
+const CITY: Job = { business: 'enrich:1', id: 'default.0.100-0', queue: 'default' }
+const BAD: Job = { business: 'enrich:2', id: 'default.0.100-1', queue: 'default', dies: true }
+const FIRST: Job = { business: 'update:DE:a', id: 'default.0.gfirst', queue: 'default', key: 'DE' }
+const SECOND: Job = { business: 'update:DE:b', id: 'default.0.gsecond', queue: 'default', key: 'DE' }
+const REPORT: Job = { business: 'report:DE', id: 'long.0.greport', queue: 'long' }
+const JOBS = [CITY, BAD, FIRST, SECOND, REPORT]
+const DE: ReportContent = { cities: 1, population: 5, largest: 'Ulm' }
+const STOPPED = 33
+const FIRST_LIFE_US = 1_000
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** Evidence that can be changed. */
+interface Run {
+  expectation: { completes: Set<string>; dies: Set<string>; refused: Set<string>; reports: Map<string, ReportContent> }
+  journal: JournalLine[]
+  ledger: LedgerLine[]
+  found: FoundJob[]
+  findings: Finding[]
+  counters: Record<string, Record<string, number>>
+  reportedLost: number
+  boots: number
+  reports: Map<string, ReportContent>
+  evidence: Writable<Pick<Evidence, 'kills' | 'stoppedPid' | 'redisRestarts' | 'rewind'>>
+}
+
+function goodRun(): Run {
+  const isDone = JOBS.filter((job) => !job.dies)
+  const run: Run = {
+    expectation: {
+      completes: new Set(isDone.map(({ business }) => business)),
+      dies: new Set([BAD.business]),
+      refused: new Set(['enrich:3']),
+      reports: new Map([['DE', DE]]),
+    },
+    journal: [],
+    ledger: [],
+    found: [found(BAD, 'dead')],
+    findings: [],
+    counters: { default: { accepted: 4, completed: 3 }, long: { accepted: 1, completed: 1 } },
+    reportedLost: 0,
+    boots: 2,
+    reports: new Map([['DE', DE]]),
+    evidence: {
+      kills: [
+        { process: 'worker-2', signal: 'SIGKILL', atSeconds: 1 },
+        { process: 'worker-3', signal: 'SIGSTOP', atSeconds: 2 },
+        { process: 'redis', signal: 'SIGKILL', atSeconds: 3 },
+      ],
+      stoppedPid: STOPPED,
+      redisRestarts: 1,
+    },
+  }
+  for (const [i, job] of JOBS.entries()) accept(run, job, FIRST_LIFE_US + i * 100)
+  refuse(run, 'enrich:3')
+  for (const [i, job] of isDone.entries()) succeed(run, job, 2_000 + i * 100)
+  for (const us of [2_010, 2_020, 2_030]) attempt(run, BAD, us, { outcome: 'failed' })
+  // What the stopped worker hands in: under a fence below the one that did the report meanwhile.
+  attempt(run, REPORT, 5_000, { fence: '1', pid: STOPPED })
+  return run
+}
+
+function account({ expectation, journal, ledger, reports, evidence, ...run }: Run): Account {
+  const names = Object.keys(run.counters)
+  const walk: RawWalk = {
+    queues: names.map((name) => ({ name, counters: run.counters[name] ?? {}, places: places(run.found, name) })),
+    jobs: run.found,
+    findings: run.findings,
+    reportedLost: run.reportedLost,
+    boots: run.boots,
+  }
+  return makeAccount({
+    expectation: expectation satisfies Expectation,
+    journal,
+    ledger,
+    walk,
+    reports,
+    seconds: 9,
+    ...evidence,
+  })
+}
+
+function places(jobs: readonly FoundJob[], queue: string): Record<Place, number> {
+  const counts = { waiting: 0, active: 0, delayed: 0, gated: 0, dead: 0 }
+  for (const job of jobs) if (job.queue === queue) counts[job.place]++
+  return counts
+}
+
+function found({ id, queue, key }: Job, place: Place): FoundJob {
+  return { id, queue, type: 't', key, place, where: 'somewhere' }
+}
+
+let calls = 0
+
+function intend(run: Run, jobs: readonly Job[], us: number): string {
+  const call = `call-${++calls}`
+  const plans = jobs.map(({ business, queue, key }) => ({
+    business,
+    queue,
+    type: 't',
+    ...(key === undefined ? {} : { key }),
+  }))
+  run.journal.push({ kind: 'intent', call, us, jobs: plans })
+  return call
+}
+
+/** One call of a producer, taking 10 us. */
+function accept(run: Run, jobs: Job | readonly Job[], us: number, status = 'enqueued'): void {
+  const list = 'id' in jobs ? [jobs] : jobs
+  const call = intend(run, list, us)
+  const results = list.map(({ id }) => ({ id, status }))
+  run.journal.push({ kind: 'answer', call, fromUs: us, toUs: us + 10, results })
+}
+
+function refuse(run: Run, business: string): void {
+  const call = intend(run, [{ business, id: '', queue: 'default' }], 500)
+  run.journal.push({ kind: 'refusal', call, us: 501, message: 'name: too short' })
+}
+
+function attempt(run: Run, job: Job, us: number, change: Partial<LedgerLine> = {}): void {
+  const { id, business, queue, key } = job
+  const line = { id, business, queue, key, fence: String(us), attempt: 1, pid: 11, us, outcome: 'succeeded' as const }
+  run.ledger.push({ ...line, ...change })
+}
+
+function succeed(run: Run, job: Job, us: number): void {
+  attempt(run, job, us)
+}
+
+/** As if the job's handler had never been called. */
+function forgetAttempts(run: Run, job: Job): void {
+  run.ledger = run.ledger.filter(({ id }) => id !== job.id)
+}
+
+function problemsOf(run: Run): [ProblemKind, string][] {
+  return account(run).problems.map(({ kind, id }) => [kind, id])
+}
+
+describe('the account', () => {
+  test('adds up for a run in which every job had one end', () => {
+    const { ok, jobs, redis, problems } = account(goodRun())
+    assert.deepEqual(problems, [])
+    assert.equal(ok, true)
+    assert.deepEqual(jobs, { accepted: 5, completed: 4, dead: 1, lost: 0, rerun: 1, outOfOrder: 0, refused: 1 })
+    assert.deepEqual(redis, { restarts: 1, lostByRedis: 0, reportedByMoca: 0 })
+  })
+
+  test('names a job that was accepted, never done, and is nowhere', () => {
+    const run = goodRun()
+    forgetAttempts(run, CITY)
+    run.counters['default'] = { accepted: 4, completed: 2 }
+    assert.deepEqual(problemsOf(run), [
+      ['lost', CITY.id],
+      ['count', 'default: in a place or ended, of those accepted'],
+    ])
+    assert.equal(account(run).jobs.lost, 1)
+  })
+
+  test('does not believe a counter that says it was completed', () => {
+    const run = goodRun()
+    forgetAttempts(run, CITY)
+    assert.deepEqual(problemsOf(run), [
+      ['lost', CITY.id],
+      ['count', 'default: completed by Moca, of those in the ledgers'],
+    ])
+  })
+
+  test('names a job that is still in Redis', () => {
+    const run = goodRun()
+    forgetAttempts(run, CITY)
+    run.found.push(found(CITY, 'waiting'))
+    run.counters['default'] = { accepted: 4, completed: 2 }
+    assert.deepEqual(problemsOf(run), [['unfinished', CITY.id]])
+  })
+
+  test('names a healthy job among the dead letters', () => {
+    const run = goodRun()
+    forgetAttempts(run, CITY)
+    run.found.push(found(CITY, 'dead'))
+    run.counters['default'] = { accepted: 4, completed: 2 }
+    assert.deepEqual(problemsOf(run), [['wrongly-dead', CITY.id]])
+  })
+
+  test('names a bad row that completed', () => {
+    const run = goodRun()
+    run.found = []
+    succeed(run, BAD, 2_900)
+    run.counters['default'] = { accepted: 4, completed: 4 }
+    assert.deepEqual(problemsOf(run), [['not-dead', BAD.id]])
+  })
+
+  test('names a bad row that died before its attempts were used up', () => {
+    const run = goodRun()
+    run.ledger = run.ledger.filter(({ us }) => us !== 2_030)
+    assert.deepEqual(problemsOf(run), [['not-retried', BAD.id]])
+  })
+
+  test('names a job that the data asks for and nobody enqueued', () => {
+    const run = goodRun()
+    run.expectation.completes.add('alert:9')
+    assert.deepEqual(problemsOf(run), [['never-accepted', 'alert:9']])
+  })
+
+  test('names a job that nobody planned', () => {
+    const run = goodRun()
+    attempt(run, { business: 'enrich:77', id: 'default.0.77-0', queue: 'default' }, 3_000)
+    run.found.push(found({ business: '', id: 'long.0.78-0', queue: 'long' }, 'dead'))
+    run.counters['long'] = { accepted: 2, completed: 1 }
+    assert.deepEqual(problemsOf(run), [
+      ['unknown-job', 'default.0.77-0'],
+      ['unknown-job', 'long.0.78-0'],
+      ['count', 'long: accepted by Moca, of those in the journals'],
+    ])
+  })
+
+  test('names a business that was accepted twice', () => {
+    const run = goodRun()
+    const twin = { ...CITY, id: 'default.0.900-0' }
+    accept(run, twin, 1_900)
+    succeed(run, twin, 3_000)
+    run.counters['default'] = { accepted: 5, completed: 4 }
+    assert.deepEqual(problemsOf(run), [['accepted-twice', CITY.business]])
+  })
+
+  test('names a good row that was refused and a bad one that was not', () => {
+    const run = goodRun()
+    run.expectation.completes.add('enrich:4')
+    refuse(run, 'enrich:4')
+    run.expectation.refused.add('enrich:5')
+    assert.deepEqual(problemsOf(run), [
+      ['wrongly-refused', 'enrich:4'],
+      ['not-refused', 'enrich:5'],
+    ])
+  })
+
+  test('passes on what the raw walk found misplaced', () => {
+    const run = goodRun()
+    run.findings.push({ id: CITY.id, expected: 'one place', found: 'two' })
+    assert.deepEqual(problemsOf(run), [['misplaced', CITY.id]])
+  })
+
+  test('notices counters that differ from the evidence', () => {
+    const run = goodRun()
+    run.counters['long'] = { accepted: 1, completed: 2 }
+    assert.deepEqual(problemsOf(run), [
+      ['count', 'long: completed by Moca, of those in the ledgers'],
+      ['count', 'long: in a place or ended, of those accepted'],
+    ])
+  })
+
+  test('notices a missing and a wrong report', () => {
+    const run = goodRun()
+    run.reports = new Map()
+    assert.deepEqual(problemsOf(run), [['report', 'DE']])
+    run.reports = new Map([['DE', { ...DE, population: 4 }]])
+    assert.deepEqual(problemsOf(run), [['report', 'DE']])
+  })
+
+  test('does not count a run in which a kill did not happen, or proved nothing', () => {
+    const run = goodRun()
+    run.evidence = { kills: [], stoppedPid: STOPPED, redisRestarts: 0 }
+    run.ledger = run.ledger.filter(({ pid }) => pid !== STOPPED)
+    assert.deepEqual(problemsOf(run), [
+      ['not-tried', 'redis'],
+      ['not-tried', 'a worker'],
+      ['not-tried', 'a worker'],
+      ['not-tried', 'Redis'],
+      ['not-tried', `process ${STOPPED}`],
+    ])
+  })
+})
+
+describe('a call without an answer', () => {
+  const LATE: Job = { business: 'enrich:6', id: 'default.0.600-0', queue: 'default' }
+
+  function unanswered(): Run {
+    const run = goodRun()
+    run.expectation.completes.add(LATE.business)
+    const call = intend(run, [LATE], 1_500)
+    run.journal.push({ kind: 'failure', call, us: 1_600, code: 'connection_lost', mayHaveBeenApplied: true })
+    return run
+  }
+
+  test('is resolved by the next call for the same business', () => {
+    const run = unanswered()
+    accept(run, LATE, 1_700, 'duplicate')
+    succeed(run, LATE, 3_000)
+    run.counters['default'] = { accepted: 5, completed: 4 }
+    assert.deepEqual(problemsOf(run), [])
+  })
+
+  test('is resolved by the ledger when its producer was killed', () => {
+    const run = unanswered()
+    succeed(run, LATE, 3_000)
+    run.counters['default'] = { accepted: 5, completed: 4 }
+    assert.deepEqual(problemsOf(run), [])
+  })
+
+  test('is named when nothing came of it', () => {
+    assert.deepEqual(problemsOf(unanswered()), [['never-accepted', LATE.business]])
+  })
+})
+
+describe('order within a key', () => {
+  /** Replaces the successes of FIRST and SECOND. */
+  function done(run: Run, lines: readonly [job: Job, us: number, change?: Partial<LedgerLine>][]): Run {
+    forgetAttempts(run, FIRST)
+    forgetAttempts(run, SECOND)
+    for (const [job, us, change] of lines) attempt(run, job, us, change)
+    return run
+  }
+
+  test('names the job that was overtaken', () => {
+    const run = done(goodRun(), [
+      [SECOND, 2_200],
+      [FIRST, 2_300],
+    ])
+    const { problems, jobs } = account(run)
+    assert.deepEqual(problemsOf(run), [['out-of-order', FIRST.id]])
+    assert.ok(problems[0]?.expected.includes(SECOND.id), 'and the one that overtook it')
+    assert.equal(jobs.outOfOrder, 1)
+  })
+
+  test('holds within one call too', () => {
+    const run = goodRun()
+    run.journal = run.journal.filter(
+      (line) => line.kind !== 'answer' || ![FIRST.id, SECOND.id].includes(line.results[0]?.id ?? ''),
+    )
+    accept(run, [FIRST, SECOND], 1_500)
+    assert.deepEqual(problemsOf(run), [])
+    done(run, [
+      [SECOND, 2_200],
+      [FIRST, 2_300],
+    ])
+    assert.deepEqual(problemsOf(run), [['out-of-order', FIRST.id]])
+  })
+
+  test('says nothing about calls that overlap', () => {
+    const run = done(goodRun(), [
+      [SECOND, 2_200],
+      [FIRST, 2_300],
+    ])
+    run.journal = run.journal.map((line) =>
+      line.kind === 'answer' && line.results[0]?.id === FIRST.id ? { ...line, toUs: 1_350 } : line,
+    )
+    assert.deepEqual(problemsOf(run), [])
+  })
+
+  test('is about first successes: a job may run again later', () => {
+    const run = done(goodRun(), [
+      [FIRST, 2_200],
+      [SECOND, 2_300],
+      [FIRST, 2_400, { fence: '2200' }],
+    ])
+    assert.deepEqual(problemsOf(run), [])
+    assert.equal(account(run).jobs.rerun, 2)
+  })
+
+  test('leaves out lines under a stale fence', () => {
+    // A stopped worker wakes and writes that it did SECOND; the attempt that counts comes after FIRST.
+    const run = done(goodRun(), [
+      [FIRST, 2_150, { outcome: 'failed', fence: '7' }],
+      [SECOND, 2_200, { fence: '5' }],
+      [FIRST, 2_300, { fence: '8' }],
+      [SECOND, 2_400, { fence: '9' }],
+    ])
+    assert.deepEqual(problemsOf(run), [])
+  })
+})
+
+describe('a Redis that was put back', () => {
+  /** Frozen at 1,150 us: CITY and BAD had been accepted. FIRST, SECOND and REPORT are forgotten; FIRST and SECOND had been done. */
+  function rewound(): Run {
+    const run = goodRun()
+    const restored = run.found.concat(found(CITY, 'waiting'))
+    const walk: RawWalk = {
+      queues: [{ name: 'default', counters: { accepted: 2 }, places: places(restored, 'default') }],
+      jobs: restored,
+      findings: [],
+      reportedLost: 0,
+      boots: 1,
+    }
+    run.evidence.rewind = { frozenAtUs: 1_150, restartedAtUs: 2_550, walk }
+    forgetAttempts(run, REPORT)
+    run.evidence.stoppedPid = undefined
+    run.counters = { default: { accepted: 2, completed: 1 }, long: {} }
+    run.reportedLost = 3
+    run.reports = new Map()
+    return run
+  }
+
+  test('names what it forgot, done or not', () => {
+    const run = rewound()
+    assert.deepEqual(problemsOf(run), [
+      ['lost-by-redis', FIRST.id],
+      ['lost-by-redis', SECOND.id],
+      ['lost-by-redis', REPORT.id],
+      ['report', 'DE'],
+    ])
+    const { redis, jobs } = account(run)
+    assert.equal(redis.lostByRedis, 3)
+    assert.equal(jobs.lost, 1)
+  })
+
+  test('takes a forgotten job that was accepted again for no duplicate', () => {
+    const run = rewound()
+    const again = { ...REPORT, id: 'long.0.gagain' }
+    accept(run, again, 2_700)
+    succeed(run, again, 2_800)
+    run.counters['long'] = { accepted: 1, completed: 1 }
+    run.reports.set('DE', DE)
+    assert.deepEqual(
+      problemsOf(run).map(([kind]) => kind),
+      ['lost-by-redis', 'lost-by-redis', 'lost-by-redis'],
+    )
+  })
+
+  test('wants Moca to report the same number', () => {
+    const run = rewound()
+    run.reportedLost = 2
+    assert.ok(problemsOf(run).some(([kind]) => kind === 'loss-misreported'))
+  })
+
+  test('notices a loss although nobody put it back', () => {
+    const run = goodRun()
+    run.counters['default'] = { accepted: 3, completed: 3 }
+    const kinds = problemsOf(run).map(([kind]) => kind)
+    assert.ok(kinds.includes('lost-by-redis') && kinds.includes('loss-misreported'))
+  })
+})

@@ -1,0 +1,68 @@
+import { openRaw, type RawRedis } from './raw-redis.ts'
+
+// Damage done to a namespace by a process that is no part of Moca, with raw commands:
+//   node demo/fault-process.ts entry-deleted|order-swapped REDIS_URL NAMESPACE
+// Waits for an opportunity, does it, and prints what it did.
+
+/** Deletes an unread job without a key from the main stream. */
+const DELETE_ENTRY = `
+local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+if groups.err or not groups[1] then return nil end
+for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], '+', '(' .. groups[1][8], 'COUNT', 50)) do
+  local o = entry[2][4]
+  if not string.find(o, '"k":', 1, true) then
+    redis.call('XDEL', KEYS[1], entry[1])
+    return (o ~= '' and cjson.decode(o).i) or entry[1]
+  end
+end
+return nil
+`
+
+/** Swaps two jobs that wait for the same key and were accepted at least ARGV[1] ms apart. */
+const SWAP_ORDER = `
+local n = redis.call('LLEN', KEYS[1])
+if n < 4 then return nil end
+local first, last = redis.call('LINDEX', KEYS[1], 1), redis.call('LINDEX', KEYS[1], n - 1)
+local function acceptedAt(id)
+  return cjson.decode(string.match(redis.call('HGET', KEYS[2], id), '^[^\\n]*\\n[^\\n]*\\n([^\\n]*)\\n')).at
+end
+if acceptedAt(last) - acceptedAt(first) < tonumber(ARGV[1]) then return nil end
+redis.call('LSET', KEYS[1], 1, last)
+redis.call('LSET', KEYS[1], n - 1, first)
+return first .. ' and ' .. last
+`
+
+const APART_MS = 200
+const GIVE_UP_MS = 60_000
+
+const [fault, url = '', namespace = ''] = process.argv.slice(2)
+const prefix = `{moca:${namespace}}:`
+const redis = await openRaw(url)
+try {
+  console.log(await tryUntilDone(fault === 'entry-deleted' ? deleteEntry : swapOrder))
+} finally {
+  redis.close()
+}
+
+async function deleteEntry(redis: RawRedis): Promise<string | undefined> {
+  const place = await redis.send<string | null>('EVAL', DELETE_ENTRY, 1, `${prefix}q:default`)
+  return place === null ? undefined : `the entry of job default.0.${place} was deleted from its stream`
+}
+
+async function swapOrder(redis: RawRedis): Promise<string | undefined> {
+  const [, gates] = await redis.send<[string, string[]]>('SCAN', 0, 'MATCH', `${prefix}g:default:*`, 'COUNT', 100_000)
+  for (const gate of gates) {
+    const swapped = await redis.send<string | null>('EVAL', SWAP_ORDER, 2, gate, `${prefix}q:default:recs`, APART_MS)
+    if (swapped !== null) return `jobs ${swapped} (last parts of their ids) were swapped in ${gate}`
+  }
+  return undefined
+}
+
+async function tryUntilDone(damage: (redis: RawRedis) => Promise<string | undefined>): Promise<string> {
+  const until = performance.now() + GIVE_UP_MS
+  while (performance.now() < until) {
+    const done = await damage(redis)
+    if (done !== undefined) return done
+  }
+  throw new Error(`No opportunity for ${fault} within ${GIVE_UP_MS} ms`)
+}

@@ -1,0 +1,189 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import type { RedisServer } from '../test/support/redis-server.ts'
+import { waitFor } from '../test/support/wait-for.ts'
+import type { Kill, Rewind } from './account.ts'
+import { copyState, plantByProcess, restoreState, walkState } from './faults.ts'
+import { readLedger } from './ledger.ts'
+import { monotonicUs } from './monotonic.ts'
+import type { Fault } from './options.ts'
+import { staleLines } from './order-of-keys.ts'
+import type { RawRedis } from './raw-redis.ts'
+import { heldBy } from './raw-walk.ts'
+import type { WorkerProcess } from './worker-processes.ts'
+
+/** What is killed, stopped and damaged, and when: each while it holds unfinished work, never after a fixed time. */
+
+export interface Scene {
+  readonly namespace: string
+  readonly redis: RedisServer
+  readonly raw: RawRedis
+  readonly workers: readonly WorkerProcess[]
+  readonly ledgers: string
+  readonly documents: number
+  readonly plant: Fault | undefined
+  /** Rows imported so far. */
+  readonly importedRows: () => number
+  readonly elapsedSeconds: () => number
+  readonly say: (text: string) => void
+  readonly signal: AbortSignal
+}
+
+/** What was done; filled in as it happens, so that it is known also when the plan is cut short. */
+export interface Deeds {
+  readonly kills: Kill[]
+  redisRestarts: number
+  stoppedPid: number | undefined
+  rewind: Rewind | undefined
+}
+
+const QUEUES = ['critical', 'default', 'long']
+const PATIENCE_MS = 45_000
+
+export async function carryOut(scene: Scene, deeds: Deeds): Promise<void> {
+  const [, victim, sleeper] = scene.workers
+  if (!victim || !sleeper) throw new Error('The plan needs three workers or more')
+  await waitFor(() => scene.importedRows() >= scene.documents * 0.1, {
+    timeoutMs: PATIENCE_MS,
+    describe: () => `a tenth of ${scene.documents} rows to be imported (${scene.importedRows()} so far)`,
+  })
+  await killWorker(scene, deeds, victim)
+  const planted = plantDuringWork(scene)
+  await stopPastLease(scene, deeds, sleeper)
+  await planted
+  await waitUntilRescued(scene)
+  if (scene.plant === 'redis-rewound') await rewindRedis(scene, deeds)
+  else await killRedis(scene, deeds)
+}
+
+async function killWorker(scene: Scene, deeds: Deeds, worker: WorkerProcess): Promise<void> {
+  const held = await freezeAtWork(scene, worker, QUEUES)
+  await worker.kill()
+  note(scene, deeds, { process: worker.name, signal: 'SIGKILL' }, `with ${held} unfinished jobs`)
+}
+
+/** Stops a worker until others have taken over what it was doing, then lets it go on and hand in what nobody wants any more. */
+async function stopPastLease(scene: Scene, deeds: Deeds, worker: WorkerProcess): Promise<void> {
+  const { namespace, raw, ledgers } = scene
+  // A report takes a while, so it is most likely running, not merely fetched. Should it not be: again.
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    const held = await freezeAtWork(scene, worker, ['long'])
+    deeds.stoppedPid = worker.pid
+    note(scene, deeds, { process: worker.name, signal: 'SIGSTOP' }, `with ${held} unfinished reports`)
+    await waitFor(async () => (await heldBy(raw, namespace, worker.pid, QUEUES)) === 0, {
+      timeoutMs: PATIENCE_MS,
+      intervalMs: 50,
+      describe: `others to take over the work of ${worker.name}`,
+    })
+    const continuedAtUs = monotonicUs()
+    worker.thaw()
+    note(scene, deeds, { process: worker.name, signal: 'SIGCONT' }, 'after others had taken over its work')
+    const handedIn = async () =>
+      [...staleLines(await readLedger(ledgers))].filter((line) => line.pid === worker.pid && line.us > continuedAtUs)
+        .length
+    const refused = await waitFor(handedIn, { timeoutMs: 5_000, intervalMs: 200 }).catch(() => 0)
+    if (refused > 0) {
+      scene.say(`${worker.name} handed in ${refused} stale results; the account will show that they did not count`)
+      return
+    }
+  }
+}
+
+/** Until nothing is left of what the killed and the stopped worker held. */
+async function waitUntilRescued({ raw, namespace, workers }: Scene): Promise<void> {
+  const gone = workers.filter((worker) => !worker.isRunning)
+  await waitFor(
+    async () => {
+      for (const { pid } of gone) if ((await heldBy(raw, namespace, pid, QUEUES)) > 0) return false
+      for (const queue of QUEUES) {
+        if ((await raw.send<number>('XLEN', `{moca:${namespace}}:q:${queue}:suspect`)) > 0) return false
+      }
+      return true
+    },
+    { timeoutMs: PATIENCE_MS, intervalMs: 50, describe: 'the jobs of dead workers to be rescued and done' },
+  )
+}
+
+async function killRedis(scene: Scene, deeds: Deeds): Promise<void> {
+  await waitUntilBusy(scene)
+  await scene.redis.kill('SIGKILL')
+  note(scene, deeds, { process: 'redis', signal: 'SIGKILL' }, 'at work')
+  await restartRedis(scene, deeds)
+}
+
+/** Redis comes back from files that are older than what it had confirmed. */
+async function rewindRedis(scene: Scene, deeds: Deeds): Promise<void> {
+  await waitUntilBusy(scene)
+  const older = await copyState(scene.redis)
+  const before = await acceptedCount(scene)
+  const wanted = Math.max(20, Math.round(scene.documents / 50))
+  await waitFor(async () => (await acceptedCount(scene)) >= before + wanted, {
+    timeoutMs: PATIENCE_MS,
+    describe: `${wanted} more jobs to be accepted`,
+  })
+  await waitUntilBusy(scene)
+  await scene.redis.kill('SIGKILL')
+  note(scene, deeds, { process: 'redis', signal: 'SIGKILL' }, 'at work')
+  await restoreState(scene.redis, older)
+  const found = await walkState(older, scene.namespace)
+  deeds.rewind = { frozenAtUs: older.frozenAtUs, restartedAtUs: monotonicUs(), walk: found }
+  scene.say('Planted: the files of Redis were replaced by an older copy')
+  await restartRedis(scene, deeds)
+}
+
+async function restartRedis(scene: Scene, deeds: Deeds): Promise<void> {
+  await scene.redis.start()
+  deeds.redisRestarts++
+  scene.say('Redis runs again')
+}
+
+async function plantDuringWork(scene: Scene): Promise<void> {
+  const { plant, redis, namespace, signal } = scene
+  if (plant !== 'entry-deleted' && plant !== 'order-swapped') return
+  scene.say(`Planted: ${await plantByProcess(plant, redis.url, namespace, signal)}`)
+}
+
+/** Stops a process at a moment at which it holds unfinished jobs of these queues; how many. */
+async function freezeAtWork(
+  { raw, namespace }: Scene,
+  worker: WorkerProcess,
+  queues: readonly string[],
+): Promise<number> {
+  return waitFor(
+    async () => {
+      if ((await heldBy(raw, namespace, worker.pid, queues)) === 0) return 0
+      await worker.freeze()
+      await wait(30) // what it had sent before it stood still reaches Redis meanwhile
+      const held = await heldBy(raw, namespace, worker.pid, queues)
+      if (held === 0) worker.thaw()
+      return held
+    },
+    {
+      timeoutMs: PATIENCE_MS,
+      intervalMs: 2,
+      describe: `${worker.name} to hold unfinished jobs of ${queues.join(', ')}`,
+    },
+  )
+}
+
+async function waitUntilBusy({ raw, namespace, workers }: Scene): Promise<void> {
+  await waitFor(
+    async () => {
+      for (const { isRunning, pid } of workers)
+        if (isRunning && (await heldBy(raw, namespace, pid, QUEUES)) > 0) return true
+      return false
+    },
+    { timeoutMs: PATIENCE_MS, intervalMs: 2, describe: 'a worker to be at work' },
+  )
+}
+
+async function acceptedCount({ raw, namespace }: Scene): Promise<number> {
+  let sum = 0
+  for (const queue of QUEUES)
+    sum += Number(await raw.send<string | null>('HGET', `{moca:${namespace}}:q:${queue}:n`, 'accepted'))
+  return sum
+}
+
+function note(scene: Scene, deeds: Deeds, kill: Omit<Kill, 'atSeconds'>, circumstances: string): void {
+  deeds.kills.push({ ...kill, atSeconds: scene.elapsedSeconds() })
+  scene.say(`${kill.signal} to ${kill.process} ${circumstances}`)
+}

@@ -1,0 +1,165 @@
+import { writeFile } from 'node:fs/promises'
+import { type Account, makeAccount } from './account.ts'
+import { expect, type Expectation, type ImportRow, readRows } from './cities.ts'
+import { importCities, paginate } from './importer.ts'
+import { readJournal } from './journal.ts'
+import { JournaledProducer } from './journaled-producer.ts'
+import { carryOut, type Deeds } from './kills.ts'
+import { readLedger } from './ledger.ts'
+import { parseOptions } from './options.ts'
+import { makePace } from './pace.ts'
+import { printAccount } from './print-account.ts'
+import { makeProgress, type Progress } from './progress.ts'
+import { walk } from './raw-walk.ts'
+import { readReports } from './reports.ts'
+import { totalsOf, watchUntilSettled } from './settling.ts'
+import { NAMESPACE, Stage } from './stage.ts'
+
+// `npm run demo`: imports cities as jobs while workers and Redis are killed, then gives an account of every job.
+
+const options = parseOptions(process.argv)
+const interrupt = new AbortController()
+const { signal } = interrupt
+process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+process.exit(await main())
+
+async function main(): Promise<number> {
+  const rows = readRows(options.documents)
+  const stage = await Stage.open()
+  const startedAt = performance.now()
+  const elapsedSeconds = () => (performance.now() - startedAt) / 1_000
+  const progress = makeProgress(elapsedSeconds)
+  let isOk = false
+  try {
+    announce(stage)
+    const account = await Promise.race([perform(stage, rows, elapsedSeconds, progress), interrupted()])
+    progress.stop()
+    printAccount(account)
+    if (options.json) await writeFile(options.json, `${JSON.stringify(account, undefined, 2)}\n`)
+    isOk = account.ok
+    if (options.keep) await leave(stage)
+    return isOk ? 0 : 1
+  } catch (error) {
+    progress.stop()
+    console.error(signal.aborted ? 'Interrupted.' : error)
+    return signal.aborted ? 130 : 1
+  } finally {
+    if (!options.keep || signal.aborted) await stage.close({ keepFiles: !isOk && !signal.aborted })
+    if (!isOk && !signal.aborted) console.log(`Logs, journals and ledgers of this run: ${stage.directory.path}`)
+  }
+}
+
+/** Import, kills and work at the same time; then the account. */
+async function perform(
+  stage: Stage,
+  rows: readonly ImportRow[],
+  elapsedSeconds: () => number,
+  progress: Progress,
+): Promise<Account> {
+  const pages = paginate(rows)
+  const expectation = expect(pages)
+  const deeds: Deeds = { kills: [], redisRestarts: 0, stoppedPid: undefined, rewind: undefined }
+  const say = (text: string) => progress.say(text)
+  let importedRows = 0
+  let isOver = false
+  let isImportOver = false
+
+  const killing = carryOut(
+    {
+      redis: stage.redis,
+      raw: stage.raw,
+      workers: stage.workers,
+      namespace: NAMESPACE,
+      ledgers: stage.directory.ledgers,
+      documents: rows.length,
+      plant: options.plant,
+      importedRows: () => importedRows,
+      elapsedSeconds,
+      say,
+      signal,
+    },
+    deeds,
+  )
+    .catch((error: unknown) => say(`The plan was cut short: ${String(error)}`)) // the account misses what did not happen
+    .finally(() => {
+      isOver = true
+    })
+  const importing = importCities({
+    pages,
+    producer: new JournaledProducer(stage.moca, stage.journal, 'importer'),
+    pace: makePace({ pages: pages.length, isOver: () => isOver, signal }),
+    onProgress: (sent) => {
+      importedRows = sent
+    },
+  })
+    .catch((error: unknown) => say(`The import was cut short: ${String(error)}`))
+    .finally(() => {
+      isImportOver = true
+    })
+  await Promise.all([
+    killing,
+    importing,
+    watchUntilSettled({
+      counts: () => stage.moca.queue.counts(),
+      importedRows: () => importedRows,
+      isImportOver: () => isImportOver,
+      progress,
+      totals: totalsOf(rows, expectation),
+      signal,
+    }),
+  ])
+  return giveAccount(stage, expectation, deeds, elapsedSeconds, say)
+}
+
+async function giveAccount(
+  stage: Stage,
+  expectation: Expectation,
+  deeds: Deeds,
+  elapsedSeconds: () => number,
+  say: (text: string) => void,
+): Promise<Account> {
+  const { directory, raw } = stage
+  if (!options.keep) for (const unclean of await stage.stopWorkers()) say(unclean)
+  return makeAccount({
+    expectation,
+    journal: await readJournal(directory.journals),
+    ledger: await readLedger(directory.ledgers),
+    walk: await walk(raw, NAMESPACE),
+    reports: await readReports(directory.reports),
+    ...deeds,
+    seconds: Math.round(elapsedSeconds() * 10) / 10,
+  })
+}
+
+function announce({ directory, redis, workers }: Stage): void {
+  console.log(`Redis ${redis.url} (append-only file, fsync always), process ${redis.pid}`)
+  for (const { name, pid } of workers) console.log(`${name}, process ${pid}`)
+  console.log(`Files of this run: ${directory.path}`)
+}
+
+async function leave(stage: Stage): Promise<void> {
+  const pids = await stage.leaveRunning()
+  const { url, port } = stage.redis
+  console.log(`
+Everything is left running. To look around:
+  redis-cli -p ${port} XINFO GROUPS '{moca:${NAMESPACE}}:q:default'
+  redis-cli -p ${port} HGETALL '{moca:${NAMESPACE}}:q:default:n'
+  redis-cli -p ${port} XRANGE '{moca:${NAMESPACE}}:boots' - +
+  redis-cli -p ${port} ZRANGE '{moca:${NAMESPACE}}:q:default:dead' 0 -1
+  REDIS_URL=${url} MOCA_NAMESPACE=${NAMESPACE} npx moca queue status
+  ls ${stage.directory.path}
+To end it:
+  kill ${pids.toReversed().join(' ')} && rm -r ${stage.directory.path}`)
+}
+
+function interrupted(): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+  })
+}
+
+function onSignal(name: NodeJS.Signals): void {
+  interrupt.abort(new Error(`Interrupted by ${name}`))
+  // Whoever asks twice does not want to wait; watchers end what is left.
+  process.once('SIGINT', () => process.exit(130)).once('SIGTERM', () => process.exit(130))
+}

@@ -1,0 +1,33 @@
+import type { Account } from './account.ts'
+
+const PROBLEMS_SHOWN = 25
+
+/** The account for people. */
+export function printAccount(account: Account): void {
+  const { jobs, redis, kills, problems } = account
+  const lines: [string, number | string][] = [
+    ['rows refused by the schema', jobs.refused],
+    ['jobs accepted', jobs.accepted],
+    ['completed', jobs.completed],
+    ['dead letters', jobs.dead],
+    ['lost', jobs.lost],
+    ['out of order', jobs.outOfOrder],
+    ['run more than once', jobs.rerun],
+    ['restarts of Redis', redis.restarts],
+    ['lost by Redis', redis.lostByRedis],
+    ['reported as lost by Moca', redis.reportedByMoca],
+    ['seconds', account.seconds.toFixed(1)],
+  ]
+  console.log('\nAccount')
+  for (const [name, value] of lines) console.log(`  ${name.padEnd(28)}${String(value).padStart(9)}`)
+  for (const { process, signal, atSeconds } of kills)
+    console.log(`  ${atSeconds.toFixed(1).padStart(5)} s  ${signal} to ${process}`)
+  for (const { kind, id, expected, found } of problems.slice(0, PROBLEMS_SHOWN)) {
+    console.log(`  ${kind}: ${id}\n    expected: ${expected}\n    found:    ${found}`)
+  }
+  if (problems.length > PROBLEMS_SHOWN) {
+    const kinds = [...Map.groupBy(problems, ({ kind }) => kind)].map(([kind, list]) => `${list.length} ${kind}`)
+    console.log(`  ... ${problems.length} problems in all: ${kinds.join(', ')} (--json FILE writes them all)`)
+  }
+  console.log(account.ok ? '\nIt adds up.' : '\nIt does NOT add up.')
+}

@@ -1,0 +1,77 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Expectation, ImportRow } from './cities.ts'
+import type { Progress, Step } from './progress.ts'
+
+/** What Moca says of a queue. */
+export interface Counts {
+  readonly waiting: number
+  readonly active: number
+  readonly delayed: number
+  readonly gated: number
+  readonly dead: number
+  readonly completed?: number
+}
+
+export interface Watched {
+  readonly counts: () => Promise<Record<string, Counts>>
+  readonly importedRows: () => number
+  readonly isImportOver: () => boolean
+  readonly progress: Progress
+  /** Name of a step -> how much it is in all. */
+  readonly totals: Readonly<Record<string, number>>
+  readonly signal: AbortSignal
+}
+
+const LOOK_EVERY_MS = 200
+const GIVE_UP_AFTER_MS = 30_000
+
+/** Shows the progress until nothing is left to do, or nothing has moved for long: then the account will name what is left. */
+export async function watchUntilSettled(watched: Watched): Promise<'settled' | 'stuck'> {
+  const { counts, isImportOver, importedRows, progress, totals, signal } = watched
+  let movedAt = performance.now()
+  let last = ''
+  for (;;) {
+    const wasImportOver = isImportOver() // asked before looking: what it enqueued last is then in the counts
+    const queues = await counts().catch(() => undefined) // Redis is away at the moment
+    if (queues) {
+      progress.show(steps(queues, importedRows(), totals), describe(queues))
+      const left = sum(queues, ({ waiting, active, delayed, gated }) => waiting + active + delayed + gated)
+      if (wasImportOver && left === 0) return 'settled'
+      const now = JSON.stringify([importedRows(), queues], (key, value: unknown) =>
+        key === 'oldestWaitingMs' ? undefined : value,
+      )
+      if (now !== last) movedAt = performance.now()
+      last = now
+    }
+    if (performance.now() - movedAt > GIVE_UP_AFTER_MS) return 'stuck'
+    await wait(LOOK_EVERY_MS, undefined, { signal })
+  }
+}
+
+/** Totals of the progress: the rows, and the jobs of each queue. */
+export function totalsOf(rows: readonly ImportRow[], expectation: Expectation): Record<string, number> {
+  const queueOf: Record<string, string> = { enrich: 'default', update: 'default', alert: 'critical', report: 'long' }
+  const totals: Record<string, number> = { 'rows imported': rows.length, default: 0, critical: 0, long: 0 }
+  for (const business of [...expectation.completes, ...expectation.dies]) {
+    const queue = queueOf[business.split(':')[0] ?? ''] ?? 'default'
+    totals[queue] = (totals[queue] ?? 0) + 1
+  }
+  return totals
+}
+
+function steps(queues: Record<string, Counts>, importedRows: number, totals: Watched['totals']): Step[] {
+  return Object.entries(totals).map(([name, total]) => {
+    const queue = queues[name]
+    const ended = (queue?.completed ?? 0) + (queue?.dead ?? 0)
+    return { name, total, done: name === 'rows imported' ? importedRows : ended }
+  })
+}
+
+function describe(queues: Record<string, Counts>): string {
+  const places = ['waiting', 'active', 'delayed', 'gated', 'dead'] as const
+  return places.map((place) => `${place} ${sum(queues, (queue) => queue[place])}`).join('  ')
+}
+
+function sum(queues: Record<string, Counts>, of: (queue: Counts) => number): number {
+  return Object.values(queues).reduce((total, queue) => total + of(queue), 0)
+}

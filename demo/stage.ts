@@ -1,0 +1,109 @@
+import { spawn } from 'node:child_process'
+import { rm } from 'node:fs/promises'
+import { createMoca, type Moca } from '../src/index.ts'
+import { type RedisServer, startRedis } from '../test/support/redis-server.ts'
+import { waitFor } from '../test/support/wait-for.ts'
+import { type Journal, openJournal } from './journal.ts'
+import { openRaw, type RawRedis } from './raw-redis.ts'
+import { makeRunDirectory, type RunDirectory } from './run-directory.ts'
+import { WorkerProcess } from './worker-processes.ts'
+
+export const NAMESPACE = 'demo'
+const WORKERS = 4
+
+// Nothing that Redis confirmed may be missing after it was killed: fsync before every answer. No rewriting of the file in
+// between: one copy of it is then one state.
+const REDIS_ARGS = ['--auto-aof-rewrite-percentage', '0']
+
+/** Everything that runs during the demo and must be ended after it. */
+export class Stage {
+  readonly directory: RunDirectory
+  readonly redis: RedisServer
+  readonly raw: RawRedis
+  readonly workers: readonly WorkerProcess[]
+  /** The importer's. */
+  readonly moca: Moca
+  readonly journal: Journal
+
+  private constructor(parts: Pick<Stage, 'directory' | 'redis' | 'raw' | 'workers' | 'moca' | 'journal'>) {
+    this.directory = parts.directory
+    this.redis = parts.redis
+    this.raw = parts.raw
+    this.workers = parts.workers
+    this.moca = parts.moca
+    this.journal = parts.journal
+  }
+
+  static async open(): Promise<Stage> {
+    const directory = await makeRunDirectory()
+    const redis = await startRedis({ dir: directory.redis, fsync: 'always', args: REDIS_ARGS })
+    const workers: WorkerProcess[] = []
+    try {
+      for (let n = 1; n <= WORKERS; n++) {
+        workers.push(new WorkerProcess({ name: `worker-${n}`, namespace: NAMESPACE, redisUrl: redis.url, directory }))
+      }
+      const raw = await openRaw(redis.url)
+      const journal = await openJournal(directory.journals, 'importer')
+      const moca = createMoca({ namespace: NAMESPACE, redis: { url: redis.url } })
+      await waitFor(async () => (await raw.send<number>('HLEN', `{moca:${NAMESPACE}}:workers`)) === WORKERS, {
+        timeoutMs: 30_000,
+        describe: `${WORKERS} workers to register (their logs are in ${directory.logs})`,
+      })
+      return new Stage({ directory, redis, raw, workers, moca, journal })
+    } catch (error) {
+      for (const worker of workers) await worker.kill()
+      await redis.stop()
+      throw error
+    }
+  }
+
+  /** Ends the workers as a deployment would; what did not end cleanly. */
+  async stopWorkers(): Promise<string[]> {
+    const running = this.workers.filter((worker) => worker.isRunning)
+    await Promise.all(running.map((worker) => worker.stop()))
+    return running
+      .filter(({ ending }) => ending !== 'exit code 0')
+      .map(({ name, ending }) => `${name} ended with ${ending}`)
+  }
+
+  /** Ends everything. Files go too, unless they are to be looked at. */
+  async close({ keepFiles }: { keepFiles: boolean }): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.stop(5_000)))
+    await this.#closeOwn()
+    await this.redis.stop()
+    if (!keepFiles) await rm(this.directory.path, { recursive: true, force: true })
+  }
+
+  /**
+   * Leaves workers and Redis behind. Redis was bound to the life of this process, so it is started once more, on its own: the
+   * workers take that like any other restart. Returns the process ids.
+   */
+  async leaveRunning(): Promise<number[]> {
+    await this.#closeOwn()
+    await this.redis.stop()
+    const settings = [
+      '--bind',
+      '127.0.0.1',
+      '--port',
+      String(this.redis.port),
+      '--dir',
+      this.directory.redis,
+      '--save',
+      '',
+    ]
+    const server = spawn('redis-server', [...settings, '--appendonly', 'yes', '--appendfsync', 'always'], {
+      stdio: 'ignore',
+      detached: true,
+    })
+    server.unref()
+    const running = this.workers.filter((worker) => worker.isRunning)
+    for (const worker of running) worker.release()
+    return [server.pid as number, ...running.map(({ pid }) => pid)]
+  }
+
+  async #closeOwn(): Promise<void> {
+    this.raw.close()
+    await this.moca.close()
+    await this.journal.close()
+  }
+}
