@@ -2,10 +2,12 @@ import { systemClock } from './clock.ts'
 import { type MocaConfig, resolveConfig } from './config/config.ts'
 import type { ConfigInput } from './config/options.ts'
 import { type Logger, silentLogger } from './logger.ts'
+import { Inspector } from './queue/inspector.ts'
 import { JobQueue } from './queue/job-queue.ts'
 import { type Loss, LossDetector } from './queue/loss-detector.ts'
 import { type NamespaceConnection, openNamespace } from './queue/namespace.ts'
 import { Producer } from './queue/producer.ts'
+import { QueueReader } from './queue/queue-reader.ts'
 import { Connection } from './redis/connection.ts'
 import { Link } from './redis/link.ts'
 
@@ -42,7 +44,8 @@ export class Moca {
         maxWaiting: Object.fromEntries(Object.entries(queues).map(([name, { maxWaiting }]) => [name, maxWaiting])),
       },
     })
-    this.queue = new JobQueue(this.#producer, this.#link, this.config)
+    const reader = new QueueReader(this.config.namespace, () => this.#link.ready(this.config.redis.connectTimeoutMs))
+    this.queue = new JobQueue(this.#producer, new Inspector(reader))
   }
 
   /** Connects now instead of on first use. Rejects when the server cannot be reached in time or must not be used. */

@@ -1,20 +1,19 @@
-import type { MocaConfig } from '../config/config.ts'
 import type { Job } from '../job/job.ts'
-import type { Link } from '../redis/link.ts'
+import type { BulkResult, PurgeFilter, RetryFilter } from './bulk-move.ts'
 import type { EnqueueOptions } from './enqueue-options.ts'
-import type { NamespaceConnection } from './namespace.ts'
+import type { Inspector, LossReport, QueueCounts, WorkerView } from './inspector.ts'
+import type { JobPage, ListFilter } from './job-list.ts'
+import type { JobView } from './job-view.ts'
 import type { EnqueueResult, Producer } from './producer.ts'
 
 /** The job queue as an application sees it: `moca.queue`. */
 export class JobQueue {
   readonly #producer: Producer
-  readonly #link: Link<NamespaceConnection>
-  readonly #config: MocaConfig
+  readonly #inspector: Inspector
 
-  constructor(producer: Producer, link: Link<NamespaceConnection>, config: MocaConfig) {
+  constructor(producer: Producer, inspector: Inspector) {
     this.#producer = producer
-    this.#link = link
-    this.#config = config
+    this.#inspector = inspector
   }
 
   /**
@@ -25,7 +24,7 @@ export class JobQueue {
   enqueue<Input>(
     job: Job<Input, unknown>,
     payload: Input,
-    options?: EnqueueOptions & { queue?: string },
+    options?: EnqueueOptions & { readonly queue?: string },
   ): Promise<EnqueueResult> {
     return this.#producer.enqueue(job, payload, options)
   }
@@ -34,8 +33,53 @@ export class JobQueue {
   enqueueMany<Input>(
     job: Job<Input, unknown>,
     items: readonly ({ readonly payload: Input } & EnqueueOptions)[],
-    options?: { queue?: string },
+    options?: { readonly queue?: string },
   ): Promise<EnqueueResult[]> {
     return this.#producer.enqueueMany(job, items, options)
+  }
+
+  /** Takes a job back that has not started. `active`: a worker has it; `not_found`: it ended, died or never was. */
+  cancel(id: string): Promise<'cancelled' | 'active' | 'not_found'> {
+    return this.#inspector.cancel(id)
+  }
+
+  /** A job as it stands; undefined when it never was, or ended and the history does not show it any more. */
+  inspect(id: string): Promise<JobView | undefined> {
+    return this.#inspector.inspect(id)
+  }
+
+  /** Lists jobs in queue order. A page scans at most 10,000 entries and tells where the next begins. */
+  list(filter?: ListFilter): Promise<JobPage> {
+    return this.#inspector.list(filter)
+  }
+
+  /** What stands where, and what happened since the beginning: all queues at one instant. Default: every queue ever used. */
+  counts(queues?: readonly string[]): Promise<Record<string, QueueCounts>> {
+    return this.#inspector.counts(queues)
+  }
+
+  /** Starts a dead letter anew, its history kept. */
+  retry(id: string): Promise<'retried' | 'not_dead' | 'not_found'> {
+    return this.#inspector.retry(id)
+  }
+
+  /** Starts dead letters anew, oldest first. */
+  retryAll(filter?: RetryFilter): Promise<BulkResult> {
+    return this.#inspector.retryAll(filter)
+  }
+
+  /** Deletes jobs that no worker has. There is no way back. */
+  purge(filter: PurgeFilter): Promise<BulkResult> {
+    return this.#inspector.purge(filter)
+  }
+
+  /** What processes found that the server forgot, newest first. */
+  losses(): Promise<LossReport[]> {
+    return this.#inspector.losses()
+  }
+
+  /** The workers that gave a sign of life lately. */
+  workers(): Promise<WorkerView[]> {
+    return this.#inspector.workers()
   }
 }
