@@ -154,6 +154,16 @@ test('shows the line of an ended job while the history keeps it, but not those o
   assert.deepEqual((await inspector.list()).jobs, [])
 })
 
+test('looks at a queue that never had a worker', async () => {
+  using it = await openScene()
+  const { scene, inspector } = it
+  const [place] = await scene.enqueue('mail', [{ key: 'k' }])
+  assert.equal((await inspector.inspect(id(place, 'mail')))?.status, 'waiting')
+  assert.equal((await inspector.list({ queue: 'mail', status: 'waiting' })).jobs.length, 1)
+  assert.deepEqual((await inspector.list({ queue: 'mail', status: 'active' })).jobs, [])
+  assert.equal(await inspector.cancel(id(place, 'mail')), 'cancelled')
+})
+
 test('knows nothing of an id that never was, and refuses what is no id', async () => {
   using it = await openScene()
   assert.equal(await it.inspector.inspect(id('1-1')), undefined)

@@ -1,8 +1,7 @@
 import type { JobId } from '../job/job-id.ts'
 import { decodeHistory } from './history.ts'
 import { entryMs, isShown, type JobView, parseRecord, viewEnded, viewJob } from './job-view.ts'
-import type { StreamLetter } from './keys.ts'
-import type { QueueReader, Sighting } from './queue-reader.ts'
+import { parseWhere, type QueueReader, type Sighting } from './queue-reader.ts'
 
 const PAGE = 250
 const MOST_LOOKS = 20
@@ -31,9 +30,7 @@ async function viewEntry(
   place: string,
   where: string,
 ): Promise<JobView | undefined> {
-  const colon = where.lastIndexOf(':')
-  const letter = where.slice(0, colon) as StreamLetter
-  const entry = where.slice(colon + 1)
+  const { letter, entry } = parseWhere(where)
   const [pending] = await reader.pending(queue, letter, entry, entry, 1)
   const [found] = await reader.entries(queue, letter, entry, entry, 1)
   if (!found) return undefined

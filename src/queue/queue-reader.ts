@@ -1,5 +1,5 @@
 import { gateKey, GROUP, keyPrefix, largePayloadKey, queueKey, type StreamLetter, streamKey } from './keys.ts'
-import { asLayoutError, type NamespaceConnection, wasForgotten } from './namespace.ts'
+import { asLayoutError, type NamespaceConnection } from './namespace.ts'
 import { loadScripts, type ScriptName } from './scripts.ts'
 import { readOptions, type StoredJob } from './job-view.ts'
 
@@ -44,6 +44,12 @@ export interface StreamJob extends StoredJob {
   readonly entry: string
   /** Whether its options name its id; without, its place is its id. */
   readonly hasGivenId: boolean
+}
+
+/** Where an entry stands. */
+export interface EntryRef {
+  readonly letter: StreamLetter
+  readonly entry: string
 }
 
 export interface PendingEntry {
@@ -214,26 +220,10 @@ export class QueueReader {
     return this.send<string[]>(['LRANGE', gateKey(this.prefix, queue, key), String(from), String(to)])
   }
 
-  /** A page of the keys of all gates of a queue: SCAN over the whole namespace's server, so only for a thorough look. */
-  async scanGates(queue: string, cursor: string): Promise<[cursor: string, keys: string[]]> {
-    const pattern = gateKey(escapeGlob(this.prefix), escapeGlob(queue), '*')
-    const [next, keys] = await this.send<[string, string[]]>([
-      'SCAN',
-      cursor,
-      'MATCH',
-      pattern,
-      'COUNT',
-      '1000',
-      'TYPE',
-      'list',
-    ])
-    return [next, keys.map((key) => key.slice(gateKey(this.prefix, queue, '').length))]
-  }
-
   /** Looks for an id in every place where it could stand, at one instant. */
   async find(queue: string, place: string): Promise<Sighting> {
     const isEntry = /^\d+-\d+$/.test(place)
-    const [where, record, later, dead, main] = await this.#atomically<
+    const [where, record, later, dead, main] = await this.atomically<
       [string | null, string | null, string | null, string | null, unknown[]?]
     >([
       ['HGET', queueKey(this.prefix, queue, 'where'), place],
@@ -299,8 +289,9 @@ export class QueueReader {
     return this.#withOpen(({ connection }) => connection.send<T>(command))
   }
 
-  // The commands are handed over in one turn of the event loop, so that nothing of another caller comes between them.
-  async #atomically<T extends unknown[]>(commands: readonly (readonly string[])[]): Promise<T> {
+  /** Sends commands whose answers belong to one instant. */
+  // They are handed over in one turn of the event loop, so that nothing of another caller comes between them.
+  async atomically<T extends unknown[]>(commands: readonly (readonly string[])[]): Promise<T> {
     return this.#withOpen(async ({ connection }) => {
       const sent = [['MULTI'], ...commands, ['EXEC']].map((command) => connection.send(command))
       const replies = await Promise.all(sent)
@@ -313,7 +304,7 @@ export class QueueReader {
     try {
       return await ask(open)
     } catch (error) {
-      if (!wasForgotten(error)) throw asLayoutError(error)
+      if (!isNamespaceGone(error)) throw asLayoutError(error)
       // The server forgot everything since this connection was opened (FLUSHALL): a new one opens the namespace again.
       open.destroy()
       return ask(await this.#open())
@@ -321,7 +312,12 @@ export class QueueReader {
   }
 }
 
-function readEntry(queue: string, letter: StreamLetter, entry: string, fields: readonly string[]): StreamJob {
+// A queue without a group is no sign of it here: it may never have had a worker.
+function isNamespaceGone(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('MOCALAYOUT none')
+}
+
+export function readEntry(queue: string, letter: StreamLetter, entry: string, fields: readonly string[]): StreamJob {
   const [, type = '', , optionsText = '', , payload = ''] = fields
   const options = readOptions(optionsText)
   return {
@@ -336,12 +332,14 @@ function readEntry(queue: string, letter: StreamLetter, entry: string, fields: r
   }
 }
 
-function pairs(flat: readonly string[]): [string, string][] {
+/** `where` of a job: the letter of its stream and its entry. */
+export function parseWhere(where: string): EntryRef {
+  const colon = where.lastIndexOf(':')
+  return { letter: where.slice(0, colon) as StreamLetter, entry: where.slice(colon + 1) }
+}
+
+export function pairs(flat: readonly string[]): [string, string][] {
   const list: [string, string][] = []
   for (let index = 0; index + 1 < flat.length; index += 2) list.push([flat[index] as string, flat[index + 1] as string])
   return list
-}
-
-function escapeGlob(text: string): string {
-  return text.replaceAll(/[\\*?[\]]/g, String.raw`\$&`)
 }
