@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startRedis } from '../test/support/redis-server.ts'
@@ -64,7 +64,8 @@ try {
   installInto(project)
   step('a program enqueues three jobs and runs them', () => runProgram('program.mjs', PROGRAM))
   step('the command line runs three jobs of the configuration', runCommandLine)
-  console.log('smoke: 2 steps passed')
+  step('the example sends its invoices', runExample)
+  console.log('smoke: 3 steps passed')
 } finally {
   await redis.stop()
   rmSync(project, { recursive: true, force: true })
@@ -88,6 +89,22 @@ function runCommandLine(): void {
   if (handled.join() !== '1,2,3') throw new Error(`handled: ${handled.join()}`)
 }
 
+/** The example, as its README says; its configuration names its own namespace. */
+function runExample(): void {
+  const folder = join(project, 'example')
+  cpSync('examples/send-invoices', folder, { recursive: true })
+  const moca = join(project, 'node_modules/.bin/moca')
+  run(process.execPath, ['main.ts'], folder, 'send-invoices')
+  run(process.execPath, [moca, 'worker', 'start', '--burst'], folder, 'send-invoices')
+  run(process.execPath, [moca, 'verify'], folder, 'send-invoices')
+  const dead = spawnSync(process.execPath, [moca, 'queue', 'list', '--status', 'dead', '--json'], {
+    cwd: folder,
+    env: environment('send-invoices'),
+    encoding: 'utf8',
+  }).stdout
+  if (!dead.includes('over the limit')) throw new Error(`the dead letter is missing: ${dead}`)
+}
+
 function runProgram(name: string, text: string): void {
   write(name, text)
   run(process.execPath, [name], project)
@@ -98,15 +115,18 @@ function write(name: string, text: string): void {
 }
 
 /** Runs a command to its end. It must end by itself: a program that leaves something open fails by the deadline. */
-function run(command: string, args: string[], cwd: string): void {
-  const env = { ...process.env, REDIS_URL: redis.url, MOCA_NAMESPACE: 'smoke' }
+function run(command: string, args: string[], cwd: string, namespace = 'smoke'): void {
   const { status, signal } = spawnSync(command, args, {
     cwd,
-    env,
+    env: environment(namespace),
     stdio: ['ignore', 'inherit', 'inherit'],
     timeout: 120_000,
   })
   if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${signal ?? `exit code ${status}`}`)
+}
+
+function environment(namespace: string): NodeJS.ProcessEnv {
+  return { ...process.env, REDIS_URL: redis.url, MOCA_NAMESPACE: namespace }
 }
 
 function step(what: string, action: () => void): void {
