@@ -39,16 +39,25 @@ export function cancel(reason = 'The handler cancelled its job'): Verdict {
 
 /** The facts of an error that are kept with a job. Bounded: a message of 500 characters, a stack of 1,500. */
 export function describeError(error: unknown): { m: string; st?: string } {
-  const { m, st } = cut(error)
+  const { m, st } = cutQuietly(error)
   // A cut may go through a surrogate pair, and the server's JSON reader refuses half a pair.
   return st === undefined ? { m: m.toWellFormed() } : { m: m.toWellFormed(), st: st.toWellFormed() }
+}
+
+// Anything can be thrown, also what cannot be turned into a text: to describe it must not fail, or its worker would.
+function cutQuietly(error: unknown): { m: string; st?: string } {
+  try {
+    return cut(error)
+  } catch {
+    return { m: 'The handler threw something that cannot be shown' }
+  }
 }
 
 function cut(error: unknown): { m: string; st?: string } {
   if (error instanceof Error) {
     const code = error instanceof MocaError ? ` [${error.code}]` : ''
     const message = `${error.name === 'Verdict' ? '' : `${error.name}: `}${error.message}${code}`.slice(0, 500)
-    return error.stack === undefined ? { m: message } : { m: message, st: error.stack.slice(0, 1_500) }
+    return typeof error.stack !== 'string' ? { m: message } : { m: message, st: error.stack.slice(0, 1_500) }
   }
   return { m: String(error).slice(0, 500) }
 }
