@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { z } from 'zod'
+import { defineJob, handle } from './job.ts'
+
+test('a job is complete and frozen', () => {
+  const job = defineJob({ type: 'invoice.send' })
+  assert.deepEqual(job, {
+    type: 'invoice.send',
+    queue: 'default',
+    schema: undefined,
+    timeoutMs: 300_000,
+    retry: { attempts: 8, backoff: 'exponential', delayMs: 2_000, maxDelayMs: 600_000, jitter: 0.3 },
+    keepCompletedMs: 3_600_000,
+  })
+  assert.ok(Object.isFrozen(job))
+})
+
+test('what is given overrides the defaults, 0 included', () => {
+  const payload = z.object({ orderId: z.string() })
+  const job = defineJob({
+    type: 'shop/invoice:send-2',
+    payload,
+    queue: 'critical',
+    timeout: 0,
+    retry: { attempts: 1 },
+    keep: { completed: 0 },
+  })
+  assert.equal(job.schema, payload)
+  assert.deepEqual([job.queue, job.timeoutMs, job.retry.attempts, job.keepCompletedMs], ['critical', 0, 1, 0])
+})
+
+const REFUSED: [Record<string, unknown>, RegExp][] = [
+  [{ type: '' }, /type is 1 to 100/],
+  [{ type: 'a b' }, /type is 1 to 100/],
+  [{ type: 'ä' }, /type is 1 to 100/],
+  [{ type: 'a\n' }, /type is 1 to 100/],
+  [{ type: 'x'.repeat(101) }, /type is 1 to 100/],
+  [{ type: undefined }, /type is 1 to 100/],
+  [{ queue: 'a.b' }, /queue name/],
+  [{ timeout: 'soon' }, /timeout of job a must be a duration/],
+  [{ keep: { completed: -1 } }, /keep\.completed of job a must be a duration/],
+  [{ retry: { attempts: 0 } }, /retry of job a: attempts/],
+  [{ timeOut: 5 }, /unknown option timeOut\. Known are type,/],
+]
+
+for (const [options, message] of REFUSED) {
+  test(`refuses ${JSON.stringify(options)}`, () => {
+    assert.throws(() => defineJob({ type: 'a', ...options }), { name: /Error$/, message })
+  })
+}
+
+test('a handler is bound to its contract', () => {
+  const job = defineJob({ type: 'a', payload: z.string().transform(Number) })
+  const run = ({ payload }: { payload: number }) => payload + 1
+  const handler = handle(job, run)
+  assert.equal(handler.job, job)
+  assert.equal(handler.run, run)
+})
