@@ -54,7 +54,7 @@ export class Moca {
     return this
   }
 
-  /** Ends the connection. Enqueues that were sent still settle. Twice is harmless. */
+  /** Refuses new jobs, lets those under way settle, and ends the connection. Twice is harmless. */
   async close(): Promise<void> {
     await this.#producer.close()
     await this.#link.close()

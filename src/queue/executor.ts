@@ -310,6 +310,7 @@ export class Executor {
   #settle(attempt: Attempt, outcome: Outcome): void {
     if (attempt.isSettled) return
     attempt.isSettled = true
+    this.#deps.table.finish(attempt.slot)
     this.#deps.settle(attempt, outcome, this.#deps.clock.monotonicMs())
   }
 

@@ -41,7 +41,10 @@ class KeeperThread {
     this.#vitals = new Float64Array(data.vitals)
     this.#clockOffsetMs = data.clock.monotonicMs - data.clock.hrtimeMs
     const log = forwardingLogger(post)
-    const { redis, namespace, queues, workerId } = data
+    const { namespace, queues, workerId } = data
+    // A connection that hangs must be replaced before the leases that it should renew end.
+    const replyTimeoutMs = Math.min(data.redis.replyTimeoutMs ?? Number.POSITIVE_INFINITY, data.leaseMs / 3)
+    const redis = { ...data.redis, replyTimeoutMs }
     this.#link = new Link(async () => {
       const connection = await Connection.open(redis, `moca:${workerId}:keeper`)
       return openNamespace(connection, namespace, { queues, makeGroups: false }).catch((error: unknown) => {

@@ -90,6 +90,11 @@ export class LeaseTable {
     return (state & 3) === HELD && Atomics.compareExchange(this.#states, slot, state, (state & ~3) | RUNNING) === state
   }
 
+  /** The handler has ended: only its outcome waits, so the lease is kept for as long as the process lives. */
+  finish(slot: number): void {
+    this.#numbers[slot * 4 + 3] = Number.POSITIVE_INFINITY
+  }
+
   /** True while the attempt is held and was not handed back. */
   isHeld(slot: number): boolean {
     return (Atomics.load(this.#states, slot) & 3) === HELD

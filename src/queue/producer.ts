@@ -59,6 +59,7 @@ interface Batch {
 export class Producer {
   readonly #deps: ProducerDeps
   readonly #open = new Map<string, Batch>()
+  readonly #underWay = new Set<Promise<void>>()
   #isFlushScheduled = false
   #pendingJobs = 0
   #isClosed = false
@@ -119,9 +120,11 @@ export class Producer {
     return results
   }
 
-  /** Refuses new jobs; what was sent still settles. */
+  /** Refuses new jobs and waits until the others are settled, which `enqueueTimeoutMs` bounds. Twice is harmless. */
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#flush()
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
   }
 
   #encode(job: Job<never, unknown>, payload: unknown, options: EnqueueOptions | undefined): Encoded | Promise<Encoded> {
@@ -208,11 +211,26 @@ export class Producer {
   }
 
   #dispatch(batch: Batch): void {
-    const leftMs = batch.deadline - this.#deps.clock.monotonicMs()
-    const timer = setTimeout(() => this.#expire(batch), leftMs)
-    void this.#send(batch)
-      .catch((error: unknown) => this.#rejectAll(batch, this.#explain(batch, error)))
-      .finally(() => clearTimeout(timer))
+    const settling = this.#sendInTime(batch).finally(() => this.#underWay.delete(settling))
+    this.#underWay.add(settling)
+  }
+
+  async #sendInTime(batch: Batch): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => {
+      const expire = () => {
+        this.#expire(batch)
+        resolve()
+      }
+      timer = setTimeout(expire, batch.deadline - this.#deps.clock.monotonicMs())
+    })
+    try {
+      await Promise.race([this.#send(batch), late])
+    } catch (error) {
+      this.#rejectAll(batch, this.#explain(batch, error))
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   async #send(batch: Batch): Promise<void> {

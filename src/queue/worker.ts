@@ -98,6 +98,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #sessions = 0
   #before: { readId: number; workId: number; bootId: string } | undefined
   #serverOffsetMs = 0
+  /** Since when this worker has heard from the server without a long gap, and when it did last. */
+  #healthySinceMs = 0
+  #heardAtMs = 0
   #loops: Promise<void>[] = []
   #fetchEnded: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
@@ -290,6 +293,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
       running: (queue, letter) => this.#owned(queue, letter),
       onConsumer: (consumer) => this.#keeper.setConsumer(consumer),
     })
+    this.#healthySinceMs = this.#clock.monotonicMs()
+    this.#heardAtMs = this.#healthySinceMs
     this.#before = { readId: session.read.clientId, workId: session.work.connection.clientId, bootId: session.bootId }
     setImmediate(() => this.#settler.flush())
     return session
@@ -346,6 +351,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       now: number
       queues: Record<string, { accepted: number; acceptedAt: number; suspects: number; sides?: string[] }>
     }
+    this.#heard()
     this.#serverOffsetMs = heard.now - (sentAt + this.#clock.wallMs()) / 2
     const types = new Set(this.#deps.handlers.map(({ job }) => job.type))
     for (const lane of this.#lanes) {
@@ -359,6 +365,22 @@ export class Worker extends EventEmitter<WorkerEvents> {
         this.#fetcher.replan()
       }
     }
+  }
+
+  /**
+   * A server that hung, or a cut network, ages everybody's leases alike: whoever sweeps first would take over the living. So a worker
+   * sweeps only after a lease in which it heard from the server all the time; by then the living have renewed.
+   */
+  #heard(): void {
+    const now = this.#clock.monotonicMs()
+    if (now - this.#heardAtMs > this.#deps.config.worker.leaseMs / 2) this.#healthySinceMs = now
+    this.#heardAtMs = now
+  }
+
+  get #maySweep(): boolean {
+    const { leaseMs } = this.#deps.config.worker
+    const now = this.#clock.monotonicMs()
+    return now - this.#healthySinceMs >= leaseMs && now - this.#heardAtMs <= leaseMs / 2
   }
 
   async #leave(): Promise<void> {
@@ -376,7 +398,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     while (!signal.aborted) {
       await this.#clock.wait(sweepIntervalMs * (0.75 + Math.random() / 2), signal)
       const session = this.#link.get()
-      if (session && !signal.aborted) {
+      if (session && this.#maySweep && !signal.aborted) {
         await this.#rescuer
           .runOnce(session, signal)
           .catch((error: unknown) => this.#serverFailed(session, error, 'sweep'))
