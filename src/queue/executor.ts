@@ -46,7 +46,7 @@ export class Executor {
   #isTurnScheduled = false
   #isStopping = false
   #startingIn: Lane | undefined
-  #isAlone = false
+  #alone: Attempt | undefined
   #onIdle: (() => void)[] = []
 
   constructor(deps: ExecutorDeps) {
@@ -63,7 +63,7 @@ export class Executor {
 
   /** A suspect runs that may have killed its process: nothing else may run beside it. */
   get isAlone(): boolean {
-    return this.#isAlone
+    return this.#alone !== undefined && this.#running.has(this.#alone)
   }
 
   get entries(): readonly Attempt[] {
@@ -77,8 +77,8 @@ export class Executor {
 
   /** Runs one suspect with nothing beside it. */
   runAlone(attempt: Attempt): void {
-    this.#isAlone = true
-    this.accept([attempt])
+    this.#alone = attempt
+    this.#start(attempt)
   }
 
   /** Nothing starts any more. */
@@ -148,7 +148,7 @@ export class Executor {
   }
 
   #startMore(lane: Lane): void {
-    if (this.#isStopping) return
+    if (this.#isStopping || this.isAlone) return
     this.#startingIn = lane
     while (lane.allowance > 0 && lane.canStart && this.#isItsTurn(lane)) {
       lane.allowance--
@@ -328,7 +328,9 @@ export class Executor {
   }
 
   #nothingRuns(): void {
-    this.#isAlone = false
+    // What was read together with a suspect that ran alone may start now.
+    if (this.#alone) this.#scheduleTurn()
+    this.#alone = undefined
     for (const resolve of this.#onIdle.splice(0)) resolve()
   }
 

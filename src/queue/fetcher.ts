@@ -17,7 +17,7 @@ const READ_MOST = 256
 const BUFFER_BYTES = 8 * 1024 * 1024
 /** How many of the front are read beside the main stream when the front was empty last time. */
 const FRONT_PROBE = 16
-const BLOCK_MS = 5_000
+const LONGEST_BLOCK_MS = 5_000
 /** CLIENT UNBLOCK may overtake the read that it is meant for: it is repeated. */
 const UNBLOCK_AGAIN_MS = 10
 
@@ -31,6 +31,7 @@ export interface FetcherDeps {
   readonly streams: StreamRegistry
   readonly guard: StallGuard
   readonly clock: Clock
+  readonly leaseMs: number
   readonly workerId: string
   readonly handlers: ReadonlyMap<string, JobHandler>
   readonly settle: (attempt: Attempt, outcome: Outcome, endedAtMs: number) => void
@@ -52,12 +53,15 @@ export class Fetcher {
   #quickReads = 0
   /** A suspect asks to run alone: nothing else is fetched until all is done and the suspects have been looked at. */
   #wantsAlone = false
+  readonly #blockMs: number
   #wake: (() => void) | undefined
   #blockedOn: ReadonlySet<Lane> | undefined
   #mustReplan = false
 
   constructor(deps: FetcherDeps) {
     this.#deps = deps
+    // Shorter than the age from which a reply is confirmed: an idle worker's wake-up costs no round trip.
+    this.#blockMs = Math.max(1, Math.floor(Math.min(LONGEST_BLOCK_MS, deps.leaseMs / 4)))
   }
 
   /** Monotonic ms of the last answered read; 0 = none yet. */
@@ -168,7 +172,7 @@ export class Fetcher {
     }, UNBLOCK_AGAIN_MS)
     const from = clock.monotonicMs()
     try {
-      const found = await this.#read(session, sources, 1, BLOCK_MS)
+      const found = await this.#read(session, sources, 1, this.#blockMs)
       // Twice at once: a backlog, or a stream of jobs that comes faster than one at a time can be fetched.
       const isQuick = found > 0 && clock.monotonicMs() - from < Math.max(0.5, session.rttMs * 2)
       this.#quickReads = isQuick ? this.#quickReads + 1 : 0
@@ -193,7 +197,7 @@ export class Fetcher {
 
   /** One read; how many entries came. */
   async #read(session: WorkerSession, sources: readonly Source[], count: number, blockMs = 0): Promise<number> {
-    const { clock, table, streams, guard, executor } = this.#deps
+    const { clock, table, streams, guard, leaseMs } = this.#deps
     const keys = sources.map(({ lane, letter }) => streamKey(session.work.prefix, lane.queue, letter))
     const sentAtMs = clock.monotonicMs()
     const epoch = table.epoch
@@ -201,7 +205,7 @@ export class Fetcher {
     const now = clock.monotonicMs()
     this.#lastFetchAtMs = now
     if (reply === null) return 0
-    let fetched: Attempt[] = []
+    const fetched: Attempt[] = []
     for (const [key, entries] of reply) {
       const { lane, letter } = sources[keys.indexOf(key)] as Source
       const ref = streams.refOf(lane.queue, letter)
@@ -210,38 +214,55 @@ export class Fetcher {
         if (attempt) fetched.push(attempt)
       }
     }
-    const total = fetched.length
     // In this order: the entries are in the table before the epoch is read (see LeaseTable.epoch).
-    if (table.epoch !== epoch || guard.mustConfirm(sentAtMs, now)) fetched = await this.confirm(session, fetched)
-    const first = fetched[0]
-    const mayRunAlone = fetched.length === 1 && executor.running === 0 && executor.buffered === 0
-    if (first && mayRunAlone && isDangerous(first)) executor.runAlone(first)
-    else executor.accept(fetched.filter((attempt) => !this.#putOff(attempt)))
-    return total
+    const isLate = now - sentAtMs > leaseMs / 3 || guard.mustConfirm(sentAtMs, now)
+    if (table.epoch !== epoch || isLate) await this.confirm(session, fetched)
+    else this.#deliver(fetched)
+    return fetched.length
   }
 
-  /** Asks the server which of these attempts are still ours; the others are dropped. Fails as a whole when it cannot be asked. */
-  async confirm(session: WorkerSession, attempts: readonly Attempt[]): Promise<Attempt[]> {
-    const { table, streams, workerId, clock } = this.#deps
-    const queues = streams.queues
-    const confirmed: Attempt[] = []
+  /** Asks the server which of these attempts are still ours, and hands those on; the others are dropped. Rejects when it cannot be asked. */
+  async confirm(session: WorkerSession, attempts: readonly Attempt[]): Promise<void> {
+    const { table, clock } = this.#deps
     const at = clock.monotonicMs()
+    try {
+      const lost = await this.#lostOf(session, attempts)
+      for (const attempt of lost) table.release(attempt.slot)
+      const confirmed = attempts.filter((attempt) => !lost.has(attempt))
+      for (const attempt of confirmed) attempt.fetchedAtMs = at
+      this.#deliver(confirmed)
+    } catch (error) {
+      // Known to nobody here from now on: the next session hands back what is pending and not in the table.
+      for (const attempt of attempts) table.release(attempt.slot)
+      throw error
+    }
+  }
+
+  #deliver(attempts: readonly Attempt[]): void {
+    const { executor } = this.#deps
+    const [first] = attempts
+    const mayRunAlone = attempts.length === 1 && executor.running === 0 && executor.buffered === 0
+    if (first && mayRunAlone && isDangerous(first)) executor.runAlone(first)
+    else executor.accept(attempts.filter((attempt) => !this.#putOff(attempt)))
+  }
+
+  async #lostOf(session: WorkerSession, attempts: readonly Attempt[]): Promise<Set<Attempt>> {
+    const { streams, workerId } = this.#deps
+    const lost = new Set<Attempt>()
     for (let from = 0; from < attempts.length; from += 500) {
       const page = attempts.slice(from, from + 500)
-      const flat = page.flatMap(({ lane, letter, entry }) => [`${queues.indexOf(lane.queue) + 1}${letter}`, entry])
-      const header = JSON.stringify({ w: workerId, c: session.consumer, q: queues, n: page.length })
-      const lost = new Set(
-        await session.work.connection.run<number[]>(loadScripts().renew, session.work.prefix, [header, ...flat]),
-      )
-      for (const [index, attempt] of page.entries()) {
-        if (lost.has(index + 1)) table.release(attempt.slot)
-        else {
-          attempt.fetchedAtMs = at
-          confirmed.push(attempt)
-        }
-      }
+      const flat = page.flatMap(({ lane, letter, entry }) => [
+        `${streams.queues.indexOf(lane.queue) + 1}${letter}`,
+        entry,
+      ])
+      const header = JSON.stringify({ w: workerId, c: session.consumer, q: streams.queues, n: page.length })
+      const positions = await session.work.connection.run<number[]>(loadScripts().renew, session.work.prefix, [
+        header,
+        ...flat,
+      ])
+      for (const position of positions) lost.add(page[position - 1] as Attempt)
     }
-    return confirmed
+    return lost
   }
 
   /** A suspect that must run alone, and cannot now, goes back; this worker then makes room for it. */

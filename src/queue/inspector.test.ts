@@ -56,6 +56,20 @@ test('counts what stands where, and how long the oldest waits', async () => {
   assert.deepEqual(Object.keys(await inspector.counts(['long'])), ['long'])
 })
 
+test('counts what was set aside for want of a handler', async () => {
+  using it = await openScene()
+  const { scene, inspector } = it
+  await scene.enqueue('default', [{ type: 'odd' }, { type: 'odd' }, {}])
+  await scene.settle('default', await scene.fetch('default', 2), { r: 'aside' })
+  await scene.fetch('default', 1, 'todd')
+  const { default: counts } = await inspector.counts()
+  assert.deepEqual([counts?.waiting, counts?.active, counts?.aside], [2, 1, { odd: 1 }])
+  assert.deepEqual(
+    (await inspector.list({ status: 'waiting' })).jobs.map((job) => job.type),
+    ['test.job', 'odd'],
+  )
+})
+
 test('counts nothing in an empty namespace and in a queue that nobody knows', async () => {
   using it = await openScene([])
   assert.deepEqual(await it.inspector.counts(), {})

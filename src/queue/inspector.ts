@@ -9,6 +9,8 @@ import type { QueueLook, QueueReader } from './queue-reader.ts'
 export interface QueueCounts extends Omit<QueueLook, 'oldest' | 'streams' | 'sides'> {
   /** Since the oldest waiting job was accepted; undefined when none waits. */
   readonly oldestWaitingMs: number | undefined
+  /** Waiting jobs, by type, that were set aside because a worker had no handler for them. Part of `waiting`. */
+  readonly aside: Readonly<Record<string, number>>
 }
 
 /** Jobs that the server had accepted and does not know any more: what processes found missing after a restart or failover. */
@@ -107,6 +109,8 @@ export class Inspector {
 }
 
 function asCounts(look: QueueLook, nowMs: number): QueueCounts {
-  const { oldest, streams: _streams, sides: _sides, ...counts } = look
-  return { ...counts, oldestWaitingMs: oldest === 0 ? undefined : Math.max(0, nowMs - oldest) }
+  const { oldest, streams, sides, ...counts } = look
+  const unread = (type: string) => (streams[`t${type}`]?.length ?? 0) - (streams[`t${type}`]?.pending ?? 0)
+  const aside = Object.fromEntries(sides.map((type) => [type, unread(type)]).filter(([, count]) => count !== 0))
+  return { ...counts, oldestWaitingMs: oldest === 0 ? undefined : Math.max(0, nowMs - oldest), aside }
 }

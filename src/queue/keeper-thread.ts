@@ -6,7 +6,7 @@ import { Link } from '../redis/link.ts'
 import type { FromKeeper, KeeperData, StreamRef, ToKeeper } from './keeper-protocol.ts'
 import { GROUP, keyPrefix, streamKey, wakeChannel } from './keys.ts'
 import { type HeldEntry, LeaseTable } from './lease-table.ts'
-import { type NamespaceConnection, openNamespace, wasForgotten } from './namespace.ts'
+import { mustReopen, type NamespaceConnection, openNamespace } from './namespace.ts'
 import { PromotionTimer } from './promotion-timer.ts'
 import { loadScripts } from './scripts.ts'
 
@@ -88,7 +88,7 @@ class KeeperThread {
         }
         await this.#tick(open)
       } catch (error) {
-        if (wasForgotten(error)) this.#link.get()?.destroy()
+        if (mustReopen(error)) this.#link.get()?.destroy()
         if (!signal.aborted)
           this.#log('warn', { reason: (error as Error).message }, 'The keeper could not reach Redis; trying again')
       }
@@ -102,7 +102,7 @@ class KeeperThread {
     this.#unreturned.push(...this.#table.takeUnstarted(at - this.#data.handBackMs))
     if (this.#unreturned.length > 0) {
       const entries = this.#unreturned.filter((entry) => this.#streams[entry.ref])
-      await this.#release(open, entries, 0)
+      await this.#release(open, entries)
       this.#unreturned = this.#unreturned.filter((entry) => !entries.includes(entry))
       this.#post({ kind: 'returned', count: entries.length, unseen: 0 })
     }
@@ -155,18 +155,20 @@ class KeeperThread {
     )
     const names = this.#table.names()
     for (const [ref, page] of pages.entries()) {
-      for (const [entry] of page) if (!names.has(`${ref}:${entry}`)) unseen.push({ slot: -1, ref, entry })
+      for (const [entry, , , times] of page)
+        if (!names.has(`${ref}:${entry}`)) unseen.push({ slot: -1, ref, entry, times })
     }
     if (unseen.length === 0) return
-    await this.#release(open, unseen, handBackMs)
+    await this.#release(open, unseen)
     this.#post({ kind: 'returned', count: unseen.length, unseen: unseen.length })
   }
 
-  async #release(open: NamespaceConnection, entries: readonly HeldEntry[], idleMs: number): Promise<void> {
+  async #release(open: NamespaceConnection, entries: readonly HeldEntry[]): Promise<void> {
     for (let from = 0; from < entries.length; from += 500) {
       const page = entries.slice(from, from + 500)
-      const header = { w: this.#data.workerId, idle: idleMs, ...this.#named(page) }
-      await open.connection.run(loadScripts().release, open.prefix, [JSON.stringify(header), ...this.#flat(page)])
+      const header = { w: this.#data.workerId, ...this.#named(page) }
+      const flat = page.flatMap((held) => [...this.#name(held), held.times === undefined ? '' : String(held.times)])
+      await open.connection.run(loadScripts().release, open.prefix, [JSON.stringify(header), ...flat])
     }
   }
 
@@ -182,7 +184,7 @@ class KeeperThread {
       const header = { w: this.#data.workerId, c: consumer, ...this.#named(page) }
       const lost = await open.connection.run<number[]>(loadScripts().renew, open.prefix, [
         JSON.stringify(header),
-        ...this.#flat(page),
+        ...page.flatMap((held) => this.#name(held)),
       ])
       // Settled or started anew while the answer was under way: not lost.
       const slots = lost
@@ -196,11 +198,9 @@ class KeeperThread {
     return { q: this.#data.queues, n: page.length }
   }
 
-  #flat(page: readonly HeldEntry[]): string[] {
-    return page.flatMap(({ ref, entry }) => {
-      const stream = this.#streams[ref] as StreamRef
-      return [`${this.#data.queues.indexOf(stream.queue) + 1}${stream.letter}`, entry]
-    })
+  #name({ ref, entry }: HeldEntry): [queueAndLetter: string, entry: string] {
+    const stream = this.#streams[ref] as StreamRef
+    return [`${this.#data.queues.indexOf(stream.queue) + 1}${stream.letter}`, entry]
   }
 
   #log(level: 'info' | 'warn' | 'error', facts: object, message: string): void {

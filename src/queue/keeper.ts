@@ -18,6 +18,7 @@ export class Keeper {
   readonly #vitalsView = new Float64Array(this.#vitals)
   #thread: Thread | undefined
   #isStopping = false
+  #restart: NodeJS.Timeout | undefined
   #streams: readonly StreamRef[] = []
   #consumer: string | undefined
   #ended: Promise<void> = Promise.resolve()
@@ -51,6 +52,7 @@ export class Keeper {
 
   async stop(): Promise<void> {
     this.#isStopping = true
+    clearTimeout(this.#restart)
     this.#send({ kind: 'stop' })
     const thread = this.#thread
     const timer = setTimeout(() => void thread?.terminate(), 2_000)
@@ -80,7 +82,7 @@ export class Keeper {
         resolve()
         if (this.#isStopping) return
         this.#deps.log.error({}, "The keeper's thread ended; starting another")
-        setTimeout(() => this.#spawn(onReady), RESTART_MS)
+        this.#restart = setTimeout(() => this.#spawn(onReady), RESTART_MS)
       })
     })
   }

@@ -31,6 +31,8 @@ export interface HeldEntry {
   /** Index of its stream in the list that both threads know. */
   readonly ref: number
   readonly entry: string
+  /** How often it had been delivered, renewed or confirmed; undefined where that decides nothing. */
+  readonly times?: number
 }
 
 export class LeaseTable {

@@ -55,3 +55,11 @@ export function asLayoutError(error: unknown): unknown {
 export function wasForgotten(error: unknown): boolean {
   return error instanceof Error && /MOCALAYOUT none|^NOGROUP/.test(error.message)
 }
+
+/**
+ * True when this connection leads to a server that will not do: one that forgot the namespace or its groups, or a master that became a
+ * replica in a failover and refuses to write while the connection stays open.
+ */
+export function mustReopen(error: unknown): boolean {
+  return wasForgotten(error) || (error instanceof Error && /^(READONLY|LOADING|MASTERDOWN)/.test(error.message))
+}

@@ -8,7 +8,7 @@ import { type EnqueueOptions, encodeOptions } from './enqueue-options.ts'
 import { LARGE_PAYLOAD_BYTES } from './entry.ts'
 import type { LossDetector } from './loss-detector.ts'
 import type { NamespaceConnection } from './namespace.ts'
-import { asLayoutError, wasForgotten } from './namespace.ts'
+import { asLayoutError, mustReopen } from './namespace.ts'
 import { loadScripts } from './scripts.ts'
 
 /** At most so many jobs, or bytes, go into one script: it holds up everybody else while it runs. */
@@ -254,7 +254,7 @@ export class Producer {
       } catch (error) {
         if (!wasRefusedUnapplied(error)) throw error
         batch.isSent = false
-        if (!needsAnotherConnection(error)) throw error
+        if (!mustReopen(error)) throw error
         open.destroy()
       }
     }
@@ -349,8 +349,4 @@ function wasRefusedUnapplied(error: unknown): boolean {
       error.message,
     )
   )
-}
-
-function needsAnotherConnection(error: unknown): boolean {
-  return wasForgotten(error) || (error instanceof Error && /^(READONLY|LOADING|MASTERDOWN)/.test(error.message))
 }

@@ -1,5 +1,5 @@
 import { systemClock } from '../clock.ts'
-import type { NamespaceConnection } from './namespace.ts'
+import { mustReopen, type NamespaceConnection } from './namespace.ts'
 import { loadScripts } from './scripts.ts'
 
 const BATCH = 1_000
@@ -59,6 +59,8 @@ class QueueTimer {
   #timer: NodeJS.Timeout | undefined
   #wakeAtMs = Number.POSITIVE_INFINITY
   #isPromoting = false
+  /** A wake-up fell into a promotion under way. */
+  #isCalledAgain = false
   #isStopped = false
   /** Server's clock minus this process's wall clock, from the latest answer. */
   #serverOffsetMs = 0
@@ -92,6 +94,7 @@ class QueueTimer {
   async #fire(): Promise<void> {
     this.#wakeAtMs = Number.POSITIVE_INFINITY
     const open = this.#deps.connection()
+    if (this.#isPromoting) this.#isCalledAgain = true
     if (this.#isPromoting || !open) return
     this.#isPromoting = true
     let again: number | undefined
@@ -106,11 +109,14 @@ class QueueTimer {
       this.#deps.onSuccess()
       if (moved === BATCH) again = Date.now() + PAUSE_MS
       else if (next !== '') again = Number(next) - this.#serverOffsetMs
-    } catch {
+    } catch (error) {
       // The connection broke or the server refuses for now: the regular look tries again, and the link has logged the reason.
+      if (mustReopen(error)) open.destroy()
     } finally {
       this.#isPromoting = false
     }
+    if (this.#isCalledAgain) again = Date.now()
+    this.#isCalledAgain = false
     if (again !== undefined) this.#set(Math.max(again, Date.now() + (again < Date.now() ? PAUSE_MS : 0)))
   }
 }

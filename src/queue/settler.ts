@@ -5,7 +5,7 @@ import { historyLine } from './history.ts'
 import type { StreamLetter } from './keys.ts'
 import type { Lane } from './lane.ts'
 import type { LeaseTable } from './lease-table.ts'
-import { wasForgotten } from './namespace.ts'
+import { mustReopen } from './namespace.ts'
 import type { Outcome } from './outcome.ts'
 import { loadScripts } from './scripts.ts'
 import type { WorkerSession } from './worker-session.ts'
@@ -107,7 +107,7 @@ export class Settler {
         'Outcomes were not confirmed; sending them again',
       )
       for (const { attempt } of batch) attempt.isResent = true
-      if (wasForgotten(error)) session.destroy()
+      if (mustReopen(error)) session.destroy()
       const isRefused = session.work.connection.isOpen
       reports.putBack(batch, isRefused)
       // A server that refuses without a broken connection (out of disk, read-only) is asked again, not at once.

@@ -82,7 +82,14 @@ async function adoptAll(request: SessionRequest, work: NamespaceConnection, cons
     const sides = await work.connection.send<string[]>(['SMEMBERS', `${streamKey(work.prefix, queue, 'm')}:sides`])
     const letters: StreamLetter[] = ['m', 'f', 's', ...sides.map((type) => `t${type}` as const)]
     for (const letter of letters) {
-      const header = JSON.stringify({ w: request.workerId, c: consumer, q: queue, s: letter, limit: 500 })
+      const header = JSON.stringify({
+        w: request.workerId,
+        n: request.number,
+        c: consumer,
+        q: queue,
+        s: letter,
+        limit: 500,
+      })
       let state: string
       do {
         const reply = await work.connection.run<[number, string]>(adopt, work.prefix, [

@@ -17,7 +17,7 @@ import { type EntryOptions, parseOptions } from './entry.ts'
 import { Lane } from './lane.ts'
 import { LeaseTable } from './lease-table.ts'
 import type { LossDetector } from './loss-detector.ts'
-import { wasForgotten } from './namespace.ts'
+import { mustReopen } from './namespace.ts'
 import type { Outcome } from './outcome.ts'
 import { Rescuer } from './rescuer.ts'
 import { loadScripts } from './scripts.ts'
@@ -31,6 +31,8 @@ const TABLE_EXTRA = 8_192
 const BEAT_MS = 1_000
 /** How long a stop waits for a read under way. */
 const FETCH_END_MS = 500
+/** How long a stop waits for the server to forget this worker. */
+const SIGN_OFF_MS = 1_000
 /** A worker without a sign of life for so many leases is forgotten, with its consumers, once it owns nothing. */
 const FORGET_LEASES = 4
 
@@ -174,6 +176,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       streams: this.#streams,
       guard: this.#guard,
       clock: this.#clock,
+      leaseMs: worker.leaseMs,
       workerId: this.id,
       handlers: new Map(deps.handlers.map((handler) => [handler.job.type, handler])),
       settle,
@@ -255,7 +258,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#executor.abandonAll()
     const limit = new AbortController()
     const timer = setTimeout(() => limit.abort(), Math.max(1_000, deadline - this.#clock.monotonicMs()))
-    if (this.#link.get()) await this.#settler.drain(limit.signal)
+    await this.#settler.drain(limit.signal)
     clearTimeout(timer)
     this.#stop.abort()
     clearInterval(this.#timer)
@@ -387,9 +390,13 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const session = this.#link.get()
     if (!session) return
     const header = JSON.stringify({ w: this.id, queues: [], gone: 0 })
-    await session.work.connection.run(loadScripts().beat, session.work.prefix, [header]).catch((error: unknown) => {
-      this.#log.warn({ reason: (error as Error).message }, 'Could not sign off; others will forget this worker')
-    })
+    const signOff = session.work.connection.run(loadScripts().beat, session.work.prefix, [header]).then(
+      () => undefined,
+      (error: unknown) => {
+        this.#log.warn({ reason: (error as Error).message }, 'Could not sign off; others will forget this worker')
+      },
+    )
+    await this.#within(SIGN_OFF_MS, signOff)
   }
 
   async #sweepLoop(): Promise<void> {
@@ -407,7 +414,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   #serverFailed(session: WorkerSession, error: unknown, what: string): void {
-    if (wasForgotten(error)) session.destroy()
+    if (mustReopen(error)) session.destroy()
     if (!this.#stop.signal.aborted)
       this.#log.warn({ reason: (error as Error).message }, `The ${what} failed; trying again`)
   }
@@ -421,11 +428,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
     })
     const session = this.#link.get()
     try {
-      if (session) this.#executor.accept(await this.#fetcher.confirm(session, held))
+      if (session) await this.#fetcher.confirm(session, held)
       else for (const attempt of held) this.#table.release(attempt.slot)
     } catch (error) {
-      // The next session hands back what is pending and not in the table.
-      for (const attempt of held) this.#table.release(attempt.slot)
       session?.destroy()
       this.#log.warn({ reason: (error as Error).message }, 'Could not confirm what was fetched; it goes back')
     }

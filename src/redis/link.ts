@@ -4,6 +4,7 @@ import type { Logger } from '../logger.ts'
 
 const FIRST_DELAY_MS = 20
 const LONGEST_DELAY_MS = 1_000
+const CLOSE_MS = 500
 
 /** Something open that can break: its `closed` resolves with the reason. */
 export interface Breakable {
@@ -69,12 +70,14 @@ export class Link<T extends Breakable> {
     })
   }
 
-  /** Ends it for good. Twice is harmless. */
+  /** Ends it for good. What is just being opened may take a little longer to go. Twice is harmless. */
   async close(): Promise<void> {
     this.#stop.abort()
     this.#current?.destroy()
     this.#settleWaiters((waiter) => waiter.reject(new ClosedError('The connection')))
-    await this.#loop
+    const passed = new AbortController()
+    await Promise.race([this.#loop, this.#clock.wait(CLOSE_MS, passed.signal)])
+    passed.abort()
   }
 
   async #run(): Promise<void> {

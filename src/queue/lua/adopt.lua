@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
--- After a reconnection: takes what a worker really runs into its new session, hands the rest of its old sessions back uncharged.
--- ARGV[1]: { w: worker id, c: the new consumer, q: queue, s: letter, limit }
+-- After a reconnection: takes what a worker really runs into its new session, hands the rest of its older sessions back uncharged.
+-- ARGV[1]: { w: worker id, n: number of the new session, c: its consumer, q: queue, s: letter, limit }
+-- An adoption that was stuck in a dead network and arrives late finds a newer session, and leaves it alone.
 -- then the entries that really run (or are finished and not settled).
 -- Returns { handed back, "more" | "done" }.
 --#prelude
@@ -13,7 +14,7 @@ local consumers = pcall_('XINFO', 'CONSUMERS', key, GROUP)
 if consumers.err then return { 0, 'done' } end
 for _, c in ipairs(consumers) do
   local name, pending = c[2], c[4]
-  if name ~= a.c and isOf(name, a.w) then
+  if isOf(name, a.w) and tonumber(sub(name, #a.w + 2)) < a.n then
     if pending > 0 then
       local from = '-'
       repeat

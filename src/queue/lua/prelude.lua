@@ -86,11 +86,11 @@ local function readEntry(key, entry)
   return f[2] or '?', f[4] or '', f[6] or ''
 end
 
--- Who holds an entry: the consumer and how long it has been idle (ms), or nil when it is not pending.
+-- Who holds an entry, and how often it was delivered, renewed or confirmed; nil when it is not pending.
 local function holder(key, entry)
   local p = pcall_('XPENDING', key, GROUP, entry, entry, 1)
   if p.err or #p == 0 then return nil end
-  return p[1][2], p[1][3]
+  return p[1][2], p[1][4]
 end
 
 -- Consumers are named <worker>.<session>: another session of the same process still is the owner.

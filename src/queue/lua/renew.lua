@@ -10,9 +10,10 @@ for j = 1, a.n do
   local ref, entry = ARGV[j * 2], ARGV[j * 2 + 1]
   local index = tonumber(string.match(ref, '^%d+'))
   local key = stream(a.q[index], sub(ref, #tostring(index) + 1))
-  local who = holder(key, entry)
+  local who, times = holder(key, entry)
+  -- Counted, so that a hand-back decided before this renewal and arriving after it is recognised (release.lua).
   -- An entry deleted behind our back is dropped by XCLAIM and comes back as nothing.
-  if not who or not isOf(who, a.w) or #call('XCLAIM', key, GROUP, a.c, 0, entry, 'JUSTID') == 0 then
+  if not who or not isOf(who, a.w) or #call('XCLAIM', key, GROUP, a.c, 0, entry, 'RETRYCOUNT', times + 1, 'JUSTID') == 0 then
     lost[#lost + 1] = j
   end
 end
