@@ -190,7 +190,10 @@ export class Fetcher {
       return
     }
     for (const lane of this.#deps.lanes) {
-      if ((await this.#read(session, [{ lane, letter: 's' }], 1)) > 0) return
+      if ((await this.#read(session, [{ lane, letter: 's' }], 1)) === 0) continue
+      // An ordinary suspect was before it: those run side by side, or a deploy that killed many long jobs would stand still.
+      this.#wantsAlone = this.#deps.executor.isAlone
+      return
     }
     this.#wantsAlone = false
   }
