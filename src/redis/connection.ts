@@ -1,5 +1,5 @@
 import { createClient, type RedisClientOptions, type RedisClientType } from '@redis/client'
-import { ConnectionError, UnsuitableServerError } from '../errors.ts'
+import { ConfigError, ConnectionError, UnsuitableServerError } from '../errors.ts'
 
 /** How to reach a Redis server. */
 export interface RedisOptions {
@@ -71,15 +71,7 @@ export class Connection {
   /** Opens a connection; refuses a server that must not be used (too old, evicting keys, a replica). */
   static async open(options: RedisOptions, name: string): Promise<Connection> {
     const timeoutMs = options.connectTimeoutMs ?? 5_000
-    const client = createClient({
-      url: options.url,
-      RESP: 2,
-      name: name.replaceAll(/[^\w.:-]/g, '_'),
-      disableOfflineQueue: true,
-      // The client's own timeout makes a timer per command (a quarter of its speed); `#check` does it for all at once.
-      commandOptions: { timeout: undefined } as unknown as NonNullable<RedisClientOptions['commandOptions']>,
-      socket: { reconnectStrategy: false, connectTimeout: timeoutMs, noDelay: true },
-    }) as unknown as Client
+    const client = makeClient(options.url, name, timeoutMs)
     let firstError: Error | undefined
     client.on('error', (error: Error) => {
       firstError ??= error
@@ -175,6 +167,25 @@ export class Connection {
     clearInterval(this.#watch)
     destroyQuietly(this.#client)
     this.#break(reason)
+  }
+}
+
+function makeClient(url: string, name: string, connectTimeout: number): Client {
+  try {
+    return createClient({
+      url,
+      RESP: 2,
+      name: name.replaceAll(/[^\w.:-]/g, '_'),
+      disableOfflineQueue: true,
+      // The client's own timeout makes a timer per command (a quarter of its speed); `#check` does it for all at once.
+      commandOptions: { timeout: undefined } as unknown as NonNullable<RedisClientOptions['commandOptions']>,
+      socket: { reconnectStrategy: false, connectTimeout, noDelay: true },
+    }) as unknown as Client
+  } catch {
+    // Not as the cause: the error of an unreadable URL holds the URL, and with it the password.
+    throw new ConfigError('redis.url cannot be used; expected redis[s]://[[user][:password]@]host[:port][/db]', {
+      option: 'redis.url',
+    })
   }
 }
 
