@@ -50,7 +50,7 @@ export interface ReportContent {
   readonly largest: string
 }
 
-/** `pages`: how the importer cuts the rows, one update per country and page. */
+/** `pages`: how the importer cuts the rows; each page brings updates for each of its countries. */
 export function expect(pages: readonly (readonly ImportRow[])[]): Expectation {
   const completes = new Set<string>()
   const dies = new Set<string>()
@@ -63,7 +63,7 @@ export function expect(pages: readonly (readonly ImportRow[])[]): Expectation {
         refused.add(name)
         continue
       }
-      completes.add(business.update(row.country, pageSubject(n)))
+      for (const subject of pageSubjects(n)) completes.add(business.update(row.country, subject))
       const sameCountry = byCountry.get(row.country)
       if (sameCountry) sameCountry.push(row)
       else byCountry.set(row.country, [row])
@@ -81,7 +81,8 @@ export function expect(pages: readonly (readonly ImportRow[])[]): Expectation {
   return { completes, dies, refused, reports }
 }
 
-export const pageSubject = (page: number) => `page-${page}`
+/** Updates of a country for one page, in this order. */
+export const pageSubjects = (page: number) => ['begin', 'rows', 'end'].map((step) => `page-${page}-${step}`)
 export const citySubject = (cityId: number) => `city-${cityId}`
 
 function summarize(rows: readonly CityRow[]): ReportContent {

@@ -18,21 +18,22 @@ end
 return nil
 `
 
-/** Swaps two jobs that wait for the same key and were accepted at least ARGV[1] ms apart. */
+/** Swaps two neighbours that wait for the same key and came in one call, so that their producer can tell which was first. */
 const SWAP_ORDER = `
-local n = redis.call('LLEN', KEYS[1])
-if n < 4 then return nil end
-local first, last = redis.call('LINDEX', KEYS[1], 1), redis.call('LINDEX', KEYS[1], n - 1)
-local function acceptedAt(id)
-  return cjson.decode(string.match(redis.call('HGET', KEYS[2], id), '^[^\\n]*\\n[^\\n]*\\n([^\\n]*)\\n')).at
+local function page(id)
+  return string.match(redis.call('HGET', KEYS[2], id), '"subject":"(page%-%d+)%-[a-z]+"}$')
 end
-if acceptedAt(last) - acceptedAt(first) < tonumber(ARGV[1]) then return nil end
-redis.call('LSET', KEYS[1], 1, last)
-redis.call('LSET', KEYS[1], n - 1, first)
-return first .. ' and ' .. last
+local ids = redis.call('LRANGE', KEYS[1], 0, -1)
+for j = 2, #ids do
+  if page(ids[j]) and page(ids[j]) == page(ids[j - 1]) then
+    redis.call('LSET', KEYS[1], j - 2, ids[j])
+    redis.call('LSET', KEYS[1], j - 1, ids[j - 1])
+    return ids[j - 1] .. ' and ' .. ids[j]
+  end
+end
+return nil
 `
 
-const APART_MS = 200
 const GIVE_UP_MS = 60_000
 
 const [fault, url = '', namespace = ''] = process.argv.slice(2)
@@ -52,7 +53,7 @@ async function deleteEntry(redis: RawRedis): Promise<string | undefined> {
 async function swapOrder(redis: RawRedis): Promise<string | undefined> {
   const [, gates] = await redis.send<[string, string[]]>('SCAN', 0, 'MATCH', `${prefix}g:default:*`, 'COUNT', 100_000)
   for (const gate of gates) {
-    const swapped = await redis.send<string | null>('EVAL', SWAP_ORDER, 2, gate, `${prefix}q:default:recs`, APART_MS)
+    const swapped = await redis.send<string | null>('EVAL', SWAP_ORDER, 2, gate, `${prefix}q:default:recs`)
     if (swapped !== null) return `jobs ${swapped} (last parts of their ids) were swapped in ${gate}`
   }
   return undefined

@@ -1,4 +1,4 @@
-import { type ImportRow, pageSubject } from './cities.ts'
+import { type ImportRow, pageSubjects } from './cities.ts'
 import { business, type CityRow, enrichCity, updateCountry, writeReport } from './jobs.ts'
 import type { Item, JournaledProducer } from './journaled-producer.ts'
 
@@ -19,7 +19,7 @@ export function paginate(rows: readonly ImportRow[]): ImportRow[][] {
   return Array.from({ length: Math.ceil(rows.length / size) }, (_, i) => rows.slice(i * size, (i + 1) * size))
 }
 
-/** Enqueues every row; for each page one update per country; and a country's report once its last row went out. */
+/** Enqueues every row; for each page the updates of its countries; and a country's report once its last row went out. */
 export async function importCities(options: ImporterOptions): Promise<void> {
   const { pages, producer, pace, onProgress } = options
   let country: CityRow[] = []
@@ -29,9 +29,10 @@ export async function importCities(options: ImporterOptions): Promise<void> {
     const cities = page.map(({ row }) => row)
     await producer.enqueueMany(enrichCity, cities.map(enrichment))
     const valid = page.filter(({ fate }) => fate !== 'refused').map(({ row }) => row)
+    const countries = [...new Set(valid.map((row) => row.country))]
     await producer.enqueueMany(
       updateCountry,
-      [...new Set(valid.map((row) => row.country))].map((code) => update(code, n)),
+      countries.flatMap((code) => updates(code, n)),
     )
     for (const row of valid) {
       if (country[0] && country[0].country !== row.country) {
@@ -50,9 +51,10 @@ function enrichment(row: CityRow): Item<CityRow> {
   return { business: business.enrich(row.cityId), payload: row }
 }
 
-function update(country: string, page: number): Item<{ country: string; subject: string }> {
-  const subject = pageSubject(page)
-  return { business: business.update(country, subject), payload: { country, subject }, key: country }
+function updates(country: string, page: number): Item<{ country: string; subject: string }>[] {
+  return pageSubjects(page).map((subject) => {
+    return { business: business.update(country, subject), payload: { country, subject }, key: country }
+  })
 }
 
 /** Every other report waits a little: figures of the last rows may still be corrected. */

@@ -1,12 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { RedisServer } from '../test/support/redis-server.ts'
 import { waitFor } from '../test/support/wait-for.ts'
-import type { Kill, Rewind } from './account.ts'
+import type { Kill, Rewind } from './account/evidence.ts'
 import { copyState, plantByProcess, restoreState, walkState } from './faults.ts'
 import { readLedger } from './ledger.ts'
 import { monotonicUs } from './monotonic.ts'
 import type { Fault } from './options.ts'
-import { staleLines } from './order-of-keys.ts'
+import { staleLines } from './account/order-of-keys.ts'
 import type { RawRedis } from './raw-redis.ts'
 import { heldBy } from './raw-walk.ts'
 import type { WorkerProcess } from './worker-processes.ts'
@@ -34,12 +34,24 @@ export interface Deeds {
   redisRestarts: number
   stoppedPid: number | undefined
   rewind: Rewind | undefined
+  /** What could not be done. */
+  readonly failures: string[]
 }
 
 const QUEUES = ['critical', 'default', 'long']
 const PATIENCE_MS = 45_000
 
+/** Does all of it, or notes what could not be done: the account then does not add up. */
 export async function carryOut(scene: Scene, deeds: Deeds): Promise<void> {
+  try {
+    await doAll(scene, deeds)
+  } catch (error) {
+    scene.say(`The plan was cut short: ${String(error)}`)
+    deeds.failures.push(String(error))
+  }
+}
+
+async function doAll(scene: Scene, deeds: Deeds): Promise<void> {
   const [, victim, sleeper] = scene.workers
   if (!victim || !sleeper) throw new Error('The plan needs three workers or more')
   await waitFor(() => scene.importedRows() >= scene.documents * 0.1, {
@@ -47,10 +59,10 @@ export async function carryOut(scene: Scene, deeds: Deeds): Promise<void> {
     describe: () => `a tenth of ${scene.documents} rows to be imported (${scene.importedRows()} so far)`,
   })
   await killWorker(scene, deeds, victim)
-  const planted = plantDuringWork(scene)
+  const planted = plantDuringWork(scene, deeds)
   await stopPastLease(scene, deeds, sleeper)
   await planted
-  await waitUntilRescued(scene)
+  await waitUntilRescued(scene, [victim])
   if (scene.plant === 'redis-rewound') await rewindRedis(scene, deeds)
   else await killRedis(scene, deeds)
 }
@@ -63,20 +75,16 @@ async function killWorker(scene: Scene, deeds: Deeds, worker: WorkerProcess): Pr
 
 /** Stops a worker until others have taken over what it was doing, then lets it go on and hand in what nobody wants any more. */
 async function stopPastLease(scene: Scene, deeds: Deeds, worker: WorkerProcess): Promise<void> {
-  const { namespace, raw, ledgers } = scene
+  const { ledgers } = scene
   // A report takes a while, so it is most likely running, not merely fetched. Should it not be: again.
   for (let attempt = 1; attempt <= 3; attempt++) {
     const held = await freezeAtWork(scene, worker, ['long'])
     deeds.stoppedPid = worker.pid
     note(scene, deeds, { process: worker.name, signal: 'SIGSTOP' }, `with ${held} unfinished reports`)
-    await waitFor(async () => (await heldBy(raw, namespace, worker.pid, QUEUES)) === 0, {
-      timeoutMs: PATIENCE_MS,
-      intervalMs: 50,
-      describe: `others to take over the work of ${worker.name}`,
-    })
+    await waitUntilRescued(scene, [worker])
     const continuedAtUs = monotonicUs()
     worker.thaw()
-    note(scene, deeds, { process: worker.name, signal: 'SIGCONT' }, 'after others had taken over its work')
+    note(scene, deeds, { process: worker.name, signal: 'SIGCONT' }, 'after others had done its work')
     const handedIn = async () =>
       [...staleLines(await readLedger(ledgers))].filter((line) => line.pid === worker.pid && line.us > continuedAtUs)
         .length
@@ -88,18 +96,21 @@ async function stopPastLease(scene: Scene, deeds: Deeds, worker: WorkerProcess):
   }
 }
 
-/** Until nothing is left of what the killed and the stopped worker held. */
-async function waitUntilRescued({ raw, namespace, workers }: Scene): Promise<void> {
-  const gone = workers.filter((worker) => !worker.isRunning)
+/** Until others have taken over, and done, what these workers held. */
+async function waitUntilRescued({ raw, namespace }: Scene, workers: readonly WorkerProcess[]): Promise<void> {
   await waitFor(
     async () => {
-      for (const { pid } of gone) if ((await heldBy(raw, namespace, pid, QUEUES)) > 0) return false
+      for (const { pid } of workers) if ((await heldBy(raw, namespace, pid, QUEUES)) > 0) return false
       for (const queue of QUEUES) {
         if ((await raw.send<number>('XLEN', `{moca:${namespace}}:q:${queue}:suspect`)) > 0) return false
       }
       return true
     },
-    { timeoutMs: PATIENCE_MS, intervalMs: 50, describe: 'the jobs of dead workers to be rescued and done' },
+    {
+      timeoutMs: PATIENCE_MS,
+      intervalMs: 50,
+      describe: `others to take over and do the work of ${workers.map(({ name }) => name).join(', ')}`,
+    },
   )
 }
 
@@ -136,10 +147,15 @@ async function restartRedis(scene: Scene, deeds: Deeds): Promise<void> {
   scene.say('Redis runs again')
 }
 
-async function plantDuringWork(scene: Scene): Promise<void> {
-  const { plant, redis, namespace, signal } = scene
+async function plantDuringWork(scene: Scene, deeds: Deeds): Promise<void> {
+  const { plant, redis, namespace, signal, say } = scene
   if (plant !== 'entry-deleted' && plant !== 'order-swapped') return
-  scene.say(`Planted: ${await plantByProcess(plant, redis.url, namespace, signal)}`)
+  try {
+    say(`Planted: ${await plantByProcess(plant, redis.url, namespace, signal)}`)
+  } catch (error) {
+    say(`${plant} could not be planted: ${String(error)}`)
+    deeds.failures.push(`${plant} could not be planted: ${String(error)}`)
+  }
 }
 
 /** Stops a process at a moment at which it holds unfinished jobs of these queues; how many. */
@@ -184,6 +200,6 @@ async function acceptedCount({ raw, namespace }: Scene): Promise<number> {
 }
 
 function note(scene: Scene, deeds: Deeds, kill: Omit<Kill, 'atSeconds'>, circumstances: string): void {
-  deeds.kills.push({ ...kill, atSeconds: scene.elapsedSeconds() })
+  deeds.kills.push({ ...kill, atSeconds: Math.round(scene.elapsedSeconds() * 10) / 10 })
   scene.say(`${kill.signal} to ${kill.process} ${circumstances}`)
 }

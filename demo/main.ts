@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import { type Account, makeAccount } from './account.ts'
+import { type Account, makeAccount } from './account/account.ts'
 import { expect, type Expectation, type ImportRow, readRows } from './cities.ts'
 import { importCities, paginate } from './importer.ts'
 import { readJournal } from './journal.ts'
@@ -58,7 +58,7 @@ async function perform(
 ): Promise<Account> {
   const pages = paginate(rows)
   const expectation = expect(pages)
-  const deeds: Deeds = { kills: [], redisRestarts: 0, stoppedPid: undefined, rewind: undefined }
+  const deeds: Deeds = { kills: [], redisRestarts: 0, stoppedPid: undefined, rewind: undefined, failures: [] }
   const say = (text: string) => progress.say(text)
   let importedRows = 0
   let isOver = false
@@ -79,11 +79,9 @@ async function perform(
       signal,
     },
     deeds,
-  )
-    .catch((error: unknown) => say(`The plan was cut short: ${String(error)}`)) // the account misses what did not happen
-    .finally(() => {
-      isOver = true
-    })
+  ).finally(() => {
+    isOver = true
+  })
   const importing = importCities({
     pages,
     producer: new JournaledProducer(stage.moca, stage.journal, 'importer'),
@@ -92,7 +90,10 @@ async function perform(
       importedRows = sent
     },
   })
-    .catch((error: unknown) => say(`The import was cut short: ${String(error)}`))
+    .catch((error: unknown) => {
+      say(`The import was cut short: ${String(error)}`)
+      deeds.failures.push(String(error))
+    })
     .finally(() => {
       isImportOver = true
     })
@@ -108,7 +109,7 @@ async function perform(
       signal,
     }),
   ])
-  return giveAccount(stage, expectation, deeds, elapsedSeconds, say)
+  return giveAccount(stage, expectation, deeds, elapsedSeconds)
 }
 
 async function giveAccount(
@@ -116,15 +117,15 @@ async function giveAccount(
   expectation: Expectation,
   deeds: Deeds,
   elapsedSeconds: () => number,
-  say: (text: string) => void,
 ): Promise<Account> {
   const { directory, raw } = stage
-  if (!options.keep) for (const unclean of await stage.stopWorkers()) say(unclean)
+  if (!options.keep) deeds.failures.push(...(await stage.stopWorkers()))
   return makeAccount({
     expectation,
     journal: await readJournal(directory.journals),
     ledger: await readLedger(directory.ledgers),
     walk: await walk(raw, NAMESPACE),
+    counts: await stage.moca.queue.counts(),
     reports: await readReports(directory.reports),
     ...deeds,
     seconds: Math.round(elapsedSeconds() * 10) / 10,

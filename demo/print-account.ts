@@ -1,6 +1,8 @@
-import type { Account } from './account.ts'
+import type { Account } from './account/account.ts'
+import type { Problem } from './account/problem.ts'
 
-const PROBLEMS_SHOWN = 25
+/** Of each kind; `--json FILE` writes them all. */
+const PROBLEMS_SHOWN = 8
 
 /** The account for people. */
 export function printAccount(account: Account): void {
@@ -22,12 +24,15 @@ export function printAccount(account: Account): void {
   for (const [name, value] of lines) console.log(`  ${name.padEnd(28)}${String(value).padStart(9)}`)
   for (const { process, signal, atSeconds } of kills)
     console.log(`  ${atSeconds.toFixed(1).padStart(5)} s  ${signal} to ${process}`)
-  for (const { kind, id, expected, found } of problems.slice(0, PROBLEMS_SHOWN)) {
-    console.log(`  ${kind}: ${id}\n    expected: ${expected}\n    found:    ${found}`)
-  }
-  if (problems.length > PROBLEMS_SHOWN) {
-    const kinds = [...Map.groupBy(problems, ({ kind }) => kind)].map(([kind, list]) => `${list.length} ${kind}`)
-    console.log(`  ... ${problems.length} problems in all: ${kinds.join(', ')} (--json FILE writes them all)`)
-  }
+  for (const [kind, all] of Map.groupBy(problems, (problem) => problem.kind)) printProblems(kind, all)
   console.log(account.ok ? '\nIt adds up.' : '\nIt does NOT add up.')
+}
+
+function printProblems(kind: string, problems: readonly Problem[]): void {
+  console.log(`\n  ${kind}: ${problems.length}`)
+  for (const { id, expected, found } of problems.slice(0, PROBLEMS_SHOWN)) {
+    console.log(`    ${id}\n      expected: ${expected}\n      found:    ${found}`)
+  }
+  if (problems.length > PROBLEMS_SHOWN)
+    console.log(`    ... and ${problems.length - PROBLEMS_SHOWN} more (--json FILE writes them all)`)
 }

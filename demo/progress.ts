@@ -36,7 +36,7 @@ class Lines implements Progress {
     if (at - this.#shownAt < LINE_EVERY_SECONDS) return
     this.#shownAt = at
     const parts = steps.map(({ name, done, total }, i) => `${name} ${done}/${total} (${speeds[i]?.text})`)
-    this.say(`${parts.join('  ')}  ${detail}`)
+    this.say(`${parts.join('  ')}\n${' '.repeat(10)}${detail}`)
   }
 
   say(text: string): void {

@@ -1,5 +1,5 @@
 import type { AcceptedJob } from './accepted-jobs.ts'
-import type { LedgerLine } from './ledger.ts'
+import type { LedgerLine } from '../ledger.ts'
 
 export interface OutOfOrder {
   readonly job: AcceptedJob

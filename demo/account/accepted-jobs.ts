@@ -1,5 +1,5 @@
-import type { JournalLine, PlannedJob } from './journal.ts'
-import type { LedgerLine } from './ledger.ts'
+import type { JournalLine, PlannedJob } from '../journal.ts'
+import type { LedgerLine } from '../ledger.ts'
 
 /** A job as its producer knows it. */
 export interface AcceptedJob extends PlannedJob {
@@ -18,7 +18,7 @@ export interface Accepted {
   /** Business names that a schema refused. */
   readonly refused: ReadonlySet<string>
   /** Lines of handlers for jobs that no producer ever planned. */
-  readonly unknown: readonly LedgerLine[]
+  readonly unplanned: readonly LedgerLine[]
 }
 
 type Intent = Extract<JournalLine, { kind: 'intent' }>
@@ -56,11 +56,11 @@ export function acceptedJobs(journal: readonly JournalLine[], ledger: readonly L
     }
   }
 
-  const unknown: LedgerLine[] = []
+  const unplanned: LedgerLine[] = []
   for (const line of ledger) {
     if (jobs.has(line.id)) continue
     const first = firstIntent.get(line.business)
-    if (!first) unknown.push(line)
+    if (!first) unplanned.push(line)
     else {
       const { plan, us } = first
       jobs.set(line.id, {
@@ -73,7 +73,7 @@ export function acceptedJobs(journal: readonly JournalLine[], ledger: readonly L
       })
     }
   }
-  return { jobs, refused: refusals(journal, intents), unknown }
+  return { jobs, refused: refusals(journal, intents), unplanned }
 }
 
 function refusals(journal: readonly JournalLine[], intents: ReadonlyMap<string, Intent>): Set<string> {

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { type Account, type Evidence, makeAccount, type ProblemKind } from './account.ts'
-import type { Expectation, ReportContent } from './cities.ts'
-import type { JournalLine } from './journal.ts'
-import type { LedgerLine } from './ledger.ts'
-import type { Finding, FoundJob, Place, RawWalk } from './raw-walk.ts'
+import type { Expectation, ReportContent } from '../cities.ts'
+import type { JournalLine } from '../journal.ts'
+import type { LedgerLine } from '../ledger.ts'
+import type { Finding, FoundJob, Place, RawWalk } from '../raw-walk.ts'
+import { type Account, makeAccount } from './account.ts'
+import type { Evidence } from './evidence.ts'
+import type { ProblemKind } from './problem.ts'
 
 // A small run that adds up, and one change for each thing that can be wrong: the account must name exactly the job.
 
@@ -30,10 +32,12 @@ interface Run {
   found: FoundJob[]
   findings: Finding[]
   counters: Record<string, Record<string, number>>
+  /** What Moca says; by default the truth. */
+  counts?: Record<string, Record<Place, number>>
   reportedLost: number
   boots: number
   reports: Map<string, ReportContent>
-  evidence: Writable<Pick<Evidence, 'kills' | 'stoppedPid' | 'redisRestarts' | 'rewind'>>
+  evidence: Writable<Pick<Evidence, 'kills' | 'stoppedPid' | 'redisRestarts' | 'failures' | 'rewind'>>
 }
 
 function goodRun(): Run {
@@ -49,7 +53,7 @@ function goodRun(): Run {
     ledger: [],
     found: [found(BAD, 'dead')],
     findings: [],
-    counters: { default: { accepted: 4, completed: 3 }, long: { accepted: 1, completed: 1 } },
+    counters: { default: { accepted: 4, completed: 3 }, long: { accepted: 1, completed: 1, stale: 1 } },
     reportedLost: 0,
     boots: 2,
     reports: new Map([['DE', DE]]),
@@ -61,6 +65,7 @@ function goodRun(): Run {
       ],
       stoppedPid: STOPPED,
       redisRestarts: 1,
+      failures: [],
     },
   }
   for (const [i, job] of JOBS.entries()) accept(run, job, FIRST_LIFE_US + i * 100)
@@ -86,6 +91,7 @@ function account({ expectation, journal, ledger, reports, evidence, ...run }: Ru
     journal,
     ledger,
     walk,
+    counts: run.counts ?? Object.fromEntries(names.map((name) => [name, places(run.found, name)])),
     reports,
     seconds: 9,
     ...evidence,
@@ -217,7 +223,7 @@ describe('the account', () => {
     const run = goodRun()
     attempt(run, { business: 'enrich:77', id: 'default.0.77-0', queue: 'default' }, 3_000)
     run.found.push(found({ business: '', id: 'long.0.78-0', queue: 'long' }, 'dead'))
-    run.counters['long'] = { accepted: 2, completed: 1 }
+    run.counters['long'] = { accepted: 2, completed: 1, stale: 1 }
     assert.deepEqual(problemsOf(run), [
       ['unknown-job', 'default.0.77-0'],
       ['unknown-job', 'long.0.78-0'],
@@ -253,11 +259,17 @@ describe('the account', () => {
 
   test('notices counters that differ from the evidence', () => {
     const run = goodRun()
-    run.counters['long'] = { accepted: 1, completed: 2 }
+    run.counters['long'] = { accepted: 1, completed: 2, stale: 1 }
     assert.deepEqual(problemsOf(run), [
       ['count', 'long: completed by Moca, of those in the ledgers'],
       ['count', 'long: in a place or ended, of those accepted'],
     ])
+  })
+
+  test('notices that Moca counts otherwise than the raw walk', () => {
+    const run = goodRun()
+    run.counts = { default: places([], 'default'), long: places([], 'long') }
+    assert.deepEqual(problemsOf(run), [['count', 'default: dead by Moca, of those in that place']])
   })
 
   test('notices a missing and a wrong report', () => {
@@ -270,14 +282,17 @@ describe('the account', () => {
 
   test('does not count a run in which a kill did not happen, or proved nothing', () => {
     const run = goodRun()
-    run.evidence = { kills: [], stoppedPid: STOPPED, redisRestarts: 0 }
+    run.evidence = { kills: [], stoppedPid: STOPPED, redisRestarts: 0, failures: ['no victim was found'] }
     run.ledger = run.ledger.filter(({ pid }) => pid !== STOPPED)
+    run.counters['long'] = { accepted: 1, completed: 1 }
     assert.deepEqual(problemsOf(run), [
+      ['not-tried', 'a worker'],
+      ['not-tried', 'a worker'],
       ['not-tried', 'redis'],
-      ['not-tried', 'a worker'],
-      ['not-tried', 'a worker'],
-      ['not-tried', 'Redis'],
-      ['not-tried', `process ${STOPPED}`],
+      ['not-tried', 'redis'],
+      ['not-tried', 'the stopped worker'],
+      ['not-tried', 'the stopped worker'],
+      ['not-tried', 'the plan'],
     ])
   })
 })
@@ -394,8 +409,12 @@ describe('a Redis that was put back', () => {
     }
     run.evidence.rewind = { frozenAtUs: 1_150, restartedAtUs: 2_550, walk }
     forgetAttempts(run, REPORT)
-    run.evidence.stoppedPid = undefined
-    run.counters = { default: { accepted: 2, completed: 1 }, long: {} }
+    attempt(run, { business: 'x', id: CITY.id, queue: 'default' }, 5_000, {
+      outcome: 'failed',
+      fence: '1',
+      pid: STOPPED,
+    })
+    run.counters = { default: { accepted: 2, completed: 1 }, long: { stale: 1 } }
     run.reportedLost = 3
     run.reports = new Map()
     return run
@@ -419,7 +438,7 @@ describe('a Redis that was put back', () => {
     const again = { ...REPORT, id: 'long.0.gagain' }
     accept(run, again, 2_700)
     succeed(run, again, 2_800)
-    run.counters['long'] = { accepted: 1, completed: 1 }
+    run.counters['long'] = { accepted: 1, completed: 1, stale: 1 }
     run.reports.set('DE', DE)
     assert.deepEqual(
       problemsOf(run).map(([kind]) => kind),

@@ -1,0 +1,27 @@
+/** One thing that does not add up. */
+export interface Problem {
+  readonly kind: ProblemKind
+  /** Of the job; of what there is no job for, its business name; else what it is about. */
+  readonly id: string
+  readonly expected: string
+  readonly found: string
+}
+
+export type ProblemKind =
+  | 'lost' // accepted, never done, and not in Redis
+  | 'lost-by-redis' // Redis had accepted it and does not know it any more
+  | 'loss-misreported' // Moca reported another number of jobs lost by Redis than the account finds
+  | 'unfinished' // still in Redis
+  | 'wrongly-dead'
+  | 'not-dead' // a bad row that completed
+  | 'not-retried' // a bad row that died before its attempts were used up
+  | 'out-of-order'
+  | 'never-accepted' // the data asks for a job that no producer had accepted
+  | 'accepted-twice'
+  | 'wrongly-refused'
+  | 'not-refused'
+  | 'unknown-job' // run, or found in Redis, and planned by nobody
+  | 'misplaced' // Redis holds it in two places, or a name without a job
+  | 'count' // a counter of Moca differs from the evidence
+  | 'report' // a country's report is missing or wrong
+  | 'not-tried' // a kill that should have happened did not, or proved nothing
