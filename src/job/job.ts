@@ -110,5 +110,5 @@ export interface JobHandler {
  * @example export const sendInvoiceHandler = handle(sendInvoice, async ({ payload, signal }) => { ... })
  */
 export function handle<Input, Output>(job: Job<Input, Output>, run: HandlerFunction<Output>): JobHandler {
-  return { job: job as unknown as Job<never, unknown>, run: run as unknown as HandlerFunction<never> }
+  return { job: job as unknown as Job<never, unknown>, run }
 }

@@ -156,12 +156,12 @@ export class Fetcher {
   /** Waits for one job on every stream that has room. */
   async #block(session: WorkerSession, plan: readonly Lane[], signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps
-    const sources = plan.flatMap((lane) => {
+    const sources = plan.flatMap((lane): Source[] => {
       const main: Source[] = [
         { lane, letter: 'f' },
         { lane, letter: 'm' },
       ]
-      return lane.freeSlots > 0 ? [{ lane, letter: 's' } as Source, ...main, ...sideSources(lane)] : main
+      return lane.freeSlots > 0 ? [{ lane, letter: 's' }, ...main, ...sideSources(lane)] : main
     })
     this.#blockedOn = new Set(plan)
     this.#mustReplan = false

@@ -1,4 +1,5 @@
 import { Worker as Thread } from 'node:worker_threads'
+import { ClosedError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { FromKeeper, KeeperData, StreamRef, ToKeeper } from './keeper-protocol.ts'
 
@@ -35,7 +36,7 @@ export class Keeper {
   /** Resolves when leases are kept: not before may anything be fetched. Rejects when the signal aborts first. */
   start(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+      signal.addEventListener('abort', () => reject(new ClosedError('The worker')), { once: true })
       this.#spawn(resolve)
     })
   }

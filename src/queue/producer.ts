@@ -79,7 +79,7 @@ export class Producer {
       const encoded = this.#encode(job as unknown as Job<never, unknown>, payload, options)
       return encoded instanceof Promise ? encoded.then((ready) => this.#join(queue, ready)) : this.#join(queue, encoded)
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)))
     }
   }
 
@@ -248,7 +248,7 @@ export class Producer {
       batch.isSent = true
       try {
         const reply = await open.connection.run<[number, string, ...string[]]>(loadScripts().enqueue, open.prefix, args)
-        losses.saw(batch.queue, open.bootId, Number(reply[0]), Number(reply[1]))
+        losses.saw(batch.queue, open.bootId, reply[0], Number(reply[1]))
         this.#settle(batch, reply)
         return
       } catch (error) {

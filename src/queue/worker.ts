@@ -28,7 +28,7 @@ import { openSession, type WorkerSession } from './worker-session.ts'
 
 /** Room in the lease table beside what runs: fetched ahead, and finished but not yet settled. */
 const TABLE_EXTRA = 8_192
-const BEAT_MS = 1_000
+const LONGEST_BEAT_MS = 1_000
 /** How long a stop waits for a read under way. */
 const FETCH_END_MS = 500
 /** How long a stop waits for the server to forget this worker. */
@@ -329,11 +329,12 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   async #beatLoop(): Promise<void> {
     const { signal } = this.#stop
+    const beatMs = Math.min(LONGEST_BEAT_MS, this.#deps.config.worker.leaseMs / 4)
     while (!signal.aborted) {
       const session = this.#link.get()
       if (session)
         await this.#beat(session).catch((error: unknown) => this.#serverFailed(session, error, 'sign of life'))
-      await this.#clock.wait(BEAT_MS * (0.9 + Math.random() * 0.2), signal)
+      await this.#clock.wait(beatMs * (0.9 + Math.random() * 0.2), signal)
     }
   }
 

@@ -88,7 +88,7 @@ export class Connection {
       const opened = (async () => {
         await client.connect()
         const id = Number(await client.sendCommand(['CLIENT', 'ID']))
-        const info = String(await client.sendCommand(['INFO']))
+        const info = await client.sendCommand<string>(['INFO'])
         return { id, server: identify(info, where) }
       })()
       const { id, server } = await Promise.race([opened, late])
@@ -116,7 +116,7 @@ export class Connection {
       this.#allowedMs = this.#replyTimeoutMs
     }
     if (blockMs > 0) this.#allowedMs = Math.max(this.#allowedMs, this.#replyTimeoutMs + blockMs)
-    return this.#client.sendCommand<T>(args as string[]).then(this.#answered as (reply: T) => T, this.#refused)
+    return this.#client.sendCommand<T>(args as string[]).then(this.#answered, this.#refused)
   }
 
   /** Runs a script by its hash, by its text when the server does not know it. */
@@ -180,7 +180,7 @@ function makeClient(url: string, name: string, connectTimeout: number): Client {
       // The client's own timeout makes a timer per command (a quarter of its speed); `#check` does it for all at once.
       commandOptions: { timeout: undefined } as unknown as NonNullable<RedisClientOptions['commandOptions']>,
       socket: { reconnectStrategy: false, connectTimeout, noDelay: true },
-    }) as unknown as Client
+    })
   } catch {
     // Not as the cause: the error of an unreadable URL holds the URL, and with it the password.
     throw new ConfigError('redis.url cannot be used; expected redis[s]://[[user][:password]@]host[:port][/db]', {
