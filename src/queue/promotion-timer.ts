@@ -7,6 +7,8 @@ const BATCH = 1_000
 const PAUSE_MS = 5
 /** A wake-up may be missed (pub/sub promises nothing): the head is looked up at least so often. */
 const LOOK_MS = 1_000
+/** A timer beyond 2^31 ms fires at once; one beyond the next few looks is of no use. */
+const LONGEST_TIMER_MS = 60_000
 
 export interface PromotionTimerDeps {
   readonly queues: readonly string[]
@@ -37,7 +39,8 @@ export class PromotionTimer {
   /** A message of the wake channel: "<queue> <instant ms>". */
   wake(message: string): void {
     const space = message.lastIndexOf(' ')
-    this.#queues.get(message.slice(0, space))?.wake(Number(message.slice(space + 1)))
+    const dueMs = Number(message.slice(space + 1))
+    if (Number.isFinite(dueMs)) this.#queues.get(message.slice(0, space))?.wake(dueMs)
   }
 
   lookNow(): void {
@@ -88,7 +91,8 @@ class QueueTimer {
     this.#wakeAtMs = wallMs
     clearTimeout(this.#timer)
     // Timers fire up to a millisecond early; a look too early costs another.
-    this.#timer = setTimeout(() => void this.#fire(), Math.max(0, Math.ceil(wallMs - Date.now()) + Math.random()))
+    const afterMs = Math.max(0, Math.ceil(wallMs - Date.now()) + Math.random())
+    this.#timer = setTimeout(() => void this.#fire(), Math.min(afterMs, LONGEST_TIMER_MS))
   }
 
   async #fire(): Promise<void> {
@@ -115,6 +119,7 @@ class QueueTimer {
     } finally {
       this.#isPromoting = false
     }
+    // What fell due meanwhile may have come after the script ran.
     if (this.#isCalledAgain) again = Date.now()
     this.#isCalledAgain = false
     if (again !== undefined) this.#set(Math.max(again, Date.now() + (again < Date.now() ? PAUSE_MS : 0)))

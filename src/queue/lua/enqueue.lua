@@ -25,7 +25,7 @@ if a.max then
 end
 
 local accepted = 0
-local soonest, soonestId = nil, nil
+local soonest = nil
 
 local function accept(i)
   local t, o, d, c = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
@@ -54,7 +54,7 @@ local function accept(i)
   if due and due > at then
     call('HSET', recs, id, record(x.k and 'k' or '', t, o, d))
     call('ZADD', later, int(due), id)
-    if not soonest or due < soonest then soonest, soonestId = due, id end
+    if not soonest or due < soonest then soonest = due end
   elseif x.k then
     if call('HEXISTS', base(q) .. ':slots', x.k) == 1 then
       call('HSET', recs, id, record('k', t, o, d))
@@ -80,7 +80,7 @@ if accepted > 0 then
   out[1] = call('HINCRBY', key, 'accepted', accepted)
   call('HSET', key, 'acceptedAt', out[2])
   if out[1] == accepted then call('SADD', P .. 'queues', q) end
-  if soonestId then wake(q, soonestId, soonest) end
+  if soonest then wake(q, soonest) end
 else
   out[1] = tonumber(call('HGET', base(q) .. ':n', 'accepted') or 0)
 end

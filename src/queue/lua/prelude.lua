@@ -96,10 +96,11 @@ end
 -- Consumers are named <worker>.<session>: another session of the same process still is the owner.
 local function isOf(consumer, worker) return sub(consumer, 1, #worker + 1) == worker .. '.' end
 
--- Tells the workers' timers that a delayed job has become the first to fall due.
-local function wake(q, id, due)
-  local head = call('ZRANGE', base(q) .. ':later', 0, 0)
-  if head[1] == id then call('PUBLISH', P .. 'wake', q .. ' ' .. int(due)) end
+-- Tells the workers' timers that a delayed job has become one of the first to fall due. Instants are compared, not ids: of several
+-- jobs due at one instant, any may be the head.
+local function wake(q, due)
+  local head = call('ZRANGE', base(q) .. ':later', 0, 0, 'WITHSCORES')
+  if tonumber(head[2]) == due then call('PUBLISH', P .. 'wake', q .. ' ' .. int(due)) end
 end
 
 -- Lets the next job of a key through to the front, or frees the key. `entry`: the last attempt under this key, or nil.

@@ -59,7 +59,7 @@ function outcomes.delayed(x, t, opts, d)
   call('ZADD', base(q) .. ':later', int(due), x.i)
   removeEntry(q, x.s, x.e, x.i)
   count(q, x.a and 'retried' or 'snoozed', 1)
-  wake(q, x.i, due)
+  wake(q, due)
 end
 
 -- { rs: reason, er: error or nil, a: true = charge an attempt }
