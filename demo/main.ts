@@ -9,7 +9,7 @@ import { readLedger } from './ledger.ts'
 import { parseOptions } from './options.ts'
 import { makePace } from './pace.ts'
 import { printAccount } from './print-account.ts'
-import { makeProgress, type Progress } from './progress.ts'
+import { makeProgress } from './progress.ts'
 import { walk } from './raw-walk.ts'
 import { readReports } from './reports.ts'
 import { totalsOf, watchUntilSettled } from './settling.ts'
@@ -18,48 +18,48 @@ import { NAMESPACE, Stage } from './stage.ts'
 // `npm run demo`: imports cities as jobs while workers and Redis are killed, then gives an account of every job.
 
 const options = parseOptions(process.argv)
+const startedAt = performance.now()
+const elapsedSeconds = () => (performance.now() - startedAt) / 1_000
+const progress = makeProgress(elapsedSeconds)
 const interrupt = new AbortController()
 const { signal } = interrupt
 process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
 process.exit(await main())
 
 async function main(): Promise<number> {
-  const rows = readRows(options.documents)
-  const stage = await Stage.open()
-  const startedAt = performance.now()
-  const elapsedSeconds = () => (performance.now() - startedAt) / 1_000
-  const progress = makeProgress(elapsedSeconds)
+  let stage: Stage | undefined
   let isOk = false
+  let isLeft = false
   try {
+    stage = await Stage.open(signal)
     announce(stage)
-    const account = await Promise.race([perform(stage, rows, elapsedSeconds, progress), interrupted()])
+    const account = await Promise.race([perform(stage, readRows(options.documents)), interrupted()])
     progress.stop()
     printAccount(account)
     if (options.json) await writeFile(options.json, `${JSON.stringify(account, undefined, 2)}\n`)
     isOk = account.ok
     if (options.keep) await leave(stage)
+    isLeft = options.keep
     return isOk ? 0 : 1
   } catch (error) {
     progress.stop()
     console.error(signal.aborted ? 'Interrupted.' : error)
     return signal.aborted ? 130 : 1
   } finally {
-    if (!options.keep || signal.aborted) await stage.close({ keepFiles: !isOk && !signal.aborted })
-    if (!isOk && !signal.aborted) console.log(`Logs, journals and ledgers of this run: ${stage.directory.path}`)
+    const keepFiles = !isOk && !signal.aborted
+    if (!isLeft) await stage?.close({ keepFiles })
+    if (keepFiles && stage) console.log(`Logs, journals and ledgers of this run: ${stage.directory.path}`)
   }
 }
 
 /** Import, kills and work at the same time; then the account. */
-async function perform(
-  stage: Stage,
-  rows: readonly ImportRow[],
-  elapsedSeconds: () => number,
-  progress: Progress,
-): Promise<Account> {
+async function perform(stage: Stage, rows: readonly ImportRow[]): Promise<Account> {
   const pages = paginate(rows)
   const expectation = expect(pages)
   const deeds: Deeds = { kills: [], redisRestarts: 0, stoppedPid: undefined, rewind: undefined, failures: [] }
-  const say = (text: string) => progress.say(text)
+  const say = (text: string) => {
+    if (!signal.aborted) progress.say(text)
+  }
   let importedRows = 0
   let isOver = false
   let isImportOver = false
@@ -109,15 +109,10 @@ async function perform(
       signal,
     }),
   ])
-  return giveAccount(stage, expectation, deeds, elapsedSeconds)
+  return giveAccount(stage, expectation, deeds)
 }
 
-async function giveAccount(
-  stage: Stage,
-  expectation: Expectation,
-  deeds: Deeds,
-  elapsedSeconds: () => number,
-): Promise<Account> {
+async function giveAccount(stage: Stage, expectation: Expectation, deeds: Deeds): Promise<Account> {
   const { directory, raw } = stage
   if (!options.keep) deeds.failures.push(...(await stage.stopWorkers()))
   return makeAccount({

@@ -34,7 +34,8 @@ export class Stage {
     this.journal = parts.journal
   }
 
-  static async open(): Promise<Stage> {
+  /** Ends what it has begun when it fails or the signal aborts. */
+  static async open(signal: AbortSignal): Promise<Stage> {
     const directory = await makeRunDirectory()
     const redis = await startRedis({ dir: directory.redis, fsync: 'always', args: REDIS_ARGS })
     const workers: WorkerProcess[] = []
@@ -45,14 +46,17 @@ export class Stage {
       const raw = await openRaw(redis.url)
       const journal = await openJournal(directory.journals, 'importer')
       const moca = createMoca({ namespace: NAMESPACE, redis: { url: redis.url } })
-      await waitFor(async () => (await raw.send<number>('HLEN', `{moca:${NAMESPACE}}:workers`)) === WORKERS, {
+      const areThere = async () => (await raw.send<number>('HLEN', `{moca:${NAMESPACE}}:workers`)) === WORKERS
+      await waitFor(async () => signal.aborted || (await areThere()), {
         timeoutMs: 30_000,
         describe: `${WORKERS} workers to register (their logs are in ${directory.logs})`,
       })
+      signal.throwIfAborted()
       return new Stage({ directory, redis, raw, workers, moca, journal })
     } catch (error) {
       for (const worker of workers) await worker.kill()
       await redis.stop()
+      if (signal.aborted) await rm(directory.path, { recursive: true, force: true })
       throw error
     }
   }
@@ -96,6 +100,8 @@ export class Stage {
       detached: true,
     })
     server.unref()
+    const raw = await waitFor(() => openRaw(this.redis.url), { describe: 'Redis to run on its own' })
+    raw.close()
     const running = this.workers.filter((worker) => worker.isRunning)
     for (const worker of running) worker.release()
     return [server.pid as number, ...running.map(({ pid }) => pid)]
