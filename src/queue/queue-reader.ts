@@ -113,8 +113,8 @@ export class QueueReader {
     const reply = await this.run<string>('count', [JSON.stringify({ queues })])
     const { now, queues: found } = JSON.parse(reply) as { now: number; queues: Record<string, Partial<QueueLook>> }
     const none = Object.fromEntries(COUNTERS.map((name) => [name, 0]))
-    const looks = Object.entries(found).map(([queue, look]) => {
-      const { floor: _floor, acceptedAt: _acceptedAt, ...rest } = look as Record<string, unknown>
+    const looks = queues.map((queue) => {
+      const { floor: _floor, acceptedAt: _acceptedAt, ...rest } = found[queue] as Record<string, unknown>
       return [queue, { sides: [], ...none, ...rest }]
     })
     return { nowMs: now, queues: Object.fromEntries(looks) as Record<string, QueueLook> }
