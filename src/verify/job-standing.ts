@@ -204,7 +204,7 @@ function judgePayload(
   return []
 }
 
-export function describeRef({ letter, entry }: EntryRef): string {
+function describeRef({ letter, entry }: EntryRef): string {
   const names: Record<string, string> = { m: 'main', f: 'front', s: 'suspect' }
   return `${names[letter] ?? `of type ${letter.slice(1)}`}, entry ${entry}`
 }
