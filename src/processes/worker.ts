@@ -1,0 +1,130 @@
+import { systemClock } from '../clock.ts'
+import { resolveConfig } from '../config/config.ts'
+import { closest } from '../config/config-issues.ts'
+import type { ConfigInput } from '../config/options.ts'
+import { ConfigError, MocaError, OptionError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import { createMoca, type Moca } from '../moca.ts'
+import { describeUrl } from '../redis/connection.ts'
+import { HealthServer } from '../service/health.ts'
+import { createWorker } from '../worker.ts'
+import { untilEmpty } from './burst.ts'
+import { loadHandlers } from './handlers.ts'
+import { WorkerMetrics } from './worker-metrics.ts'
+import { judgeReadiness } from './worker-readiness.ts'
+
+export interface WorkerProcessOptions {
+  readonly input: ConfigInput
+  readonly log: Logger
+  /** Default: all queues of the configuration. */
+  readonly queues?: readonly string[] | undefined
+  /** For each queue, in place of what the configuration says. */
+  readonly concurrency?: number | undefined
+  /** Work until the queues are empty, then stop. */
+  readonly isBurst: boolean
+  /** In place of what the configuration says. */
+  readonly healthPort?: number | undefined
+  readonly healthHost?: string | undefined
+  /** Aborts when the process is asked to stop. */
+  readonly stop: AbortSignal
+}
+
+/** A connection normally is there by then. */
+const SOON_MS = 500
+
+/** A worker from its configuration to its clean end. Rejects with what makes work impossible, before any work is begun. */
+export async function runWorkerProcess(options: WorkerProcessOptions): Promise<void> {
+  const { input, log, stop, isBurst } = options
+  const config = resolveConfig(input)
+  const handlers = await loadHandlers(config.apps, log)
+  const moca = createMoca({ ...input, logger: log })
+  const queues = servedQueues(moca, options)
+  const worker = createWorker(moca, { handlers, queues })
+  const metrics = new WorkerMetrics(moca, worker)
+  const startedAtMs = systemClock.monotonicMs()
+  const health = new HealthServer({
+    readiness: () => {
+      return judgeReadiness(worker.health(), config, systemClock.monotonicMs() - startedAtMs, stop.aborted)
+    },
+    metrics: () => metrics.read(),
+  })
+  try {
+    await listen(health, options, moca)
+    if (!(await connectPatiently(moca, log, stop))) return
+    await Promise.race([worker.start(), aborted(stop)])
+    const served = { queues: Object.keys(queues), types: new Set(handlers.map(({ job }) => job.type)) }
+    await (isBurst ? untilEmpty(moca, worker, served, stop) : aborted(stop))
+    log.info({}, stop.aborted ? 'Asked to stop: finishing what runs' : 'The queues are empty: stopping')
+  } finally {
+    // Consumers before producers: handlers may enqueue until they are done. The probes last: they tell that it is not ready any more.
+    await worker.stop()
+    await moca.close()
+    await health.stop()
+  }
+}
+
+function servedQueues(
+  { config }: Moca,
+  { queues, concurrency }: WorkerProcessOptions,
+): Record<string, { concurrency?: number }> {
+  const names = queues ?? Object.keys(config.queues)
+  const strange = names.find((name) => !Object.hasOwn(config.queues, name))
+  if (strange !== undefined) {
+    const known = Object.keys(config.queues)
+    const meant = closest(strange, known)
+    const hint = meant === undefined ? `known are ${known.join(', ')}` : `did you mean ${meant}?`
+    throw new OptionError(`There is no queue ${strange} in the configuration; ${hint}`, {
+      option: '--queues',
+      found: strange,
+    })
+  }
+  return Object.fromEntries(names.map((name) => [name, concurrency === undefined ? {} : { concurrency }]))
+}
+
+async function listen(health: HealthServer, options: WorkerProcessOptions, { config }: Moca): Promise<void> {
+  const port = options.healthPort ?? config.worker.healthPort
+  if (port === undefined) return
+  const bound = await health.start(port, options.healthHost ?? config.worker.healthHost).catch((error: Error) => {
+    throw new ConfigError(`Cannot answer probes on port ${port}: ${error.message}`, {
+      option: 'worker.healthPort',
+      found: port,
+    })
+  })
+  options.log.info({ port: bound }, 'Answering /healthz, /readyz and /metrics')
+}
+
+/** Waits for a server that is not there yet. False: asked to stop meanwhile. Rejects when waiting cannot help. */
+async function connectPatiently(moca: Moca, log: Logger, stop: AbortSignal): Promise<boolean> {
+  const late = new AbortController()
+  void systemClock.wait(SOON_MS, late.signal).then(() => {
+    if (late.signal.aborted || stop.aborted) return
+    log.warn({ redis: describeUrl(moca.config.redis.url) }, 'Waiting for Redis')
+  })
+  try {
+    while (!stop.aborted) {
+      const connected = await Promise.race([tryConnect(moca), aborted(stop)])
+      if (connected) return true
+    }
+    return false
+  } finally {
+    late.abort()
+  }
+}
+
+/** False: it may yet come up. */
+async function tryConnect(moca: Moca): Promise<boolean> {
+  try {
+    await moca.connect()
+    return true
+  } catch (error) {
+    if (error instanceof MocaError && error.retryable) return false
+    throw error
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
