@@ -1,0 +1,69 @@
+import {
+  ConfigError,
+  ConnectionError,
+  EnqueueError,
+  LayoutError,
+  MocaError,
+  OptionError,
+  UnsuitableServerError,
+} from '../errors.ts'
+import { EXIT, type ExitCode } from './exit-codes.ts'
+
+/** A command used in a way that cannot work. `fix` says what would. */
+export class UsageError extends Error {
+  readonly fix: string
+
+  constructor(message: string, fix: string) {
+    super(message)
+    this.name = 'UsageError'
+    this.fix = fix
+  }
+}
+
+/** What a person needs to know of an error. */
+export interface Explanation {
+  readonly error: string
+  readonly code: string
+  readonly context: string | undefined
+  readonly cause: string | undefined
+  readonly fix: string
+  readonly exitCode: ExitCode
+}
+
+/** `context`: what the command was working with, as far as it had come. */
+export function explain(error: unknown, context: string | undefined): Explanation {
+  const message = error instanceof Error ? error.message : String(error)
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : undefined
+  const [fix, exitCode] = advise(error)
+  const code = error instanceof MocaError ? error.code : error instanceof UsageError ? 'usage' : 'unexpected'
+  // A cause that the message has told already is no news.
+  return {
+    error: message,
+    code,
+    context,
+    cause: cause !== undefined && !message.includes(cause) ? cause : undefined,
+    fix,
+    exitCode,
+  }
+}
+
+function advise(error: unknown): [fix: string, exitCode: ExitCode] {
+  if (error instanceof UsageError) return [error.fix, EXIT.wrongUse]
+  if (error instanceof ConfigError)
+    return ['Change the configuration, the environment variable or the flag that is named.', EXIT.wrongUse]
+  if (error instanceof OptionError) return ['See --help of the command.', EXIT.wrongUse]
+  if (error instanceof ConnectionError || error instanceof EnqueueError) {
+    return [
+      'Is Redis running, and is its address right? It is redis.url of the configuration, or REDIS_URL. --timeout waits longer.',
+      EXIT.unreachable,
+    ]
+  }
+  if (error instanceof LayoutError)
+    return ['Run a release of Moca that knows this layout, or choose another --namespace.', EXIT.problem]
+  if (error instanceof UnsuitableServerError)
+    return ['Change the server as the message says, then try again.', EXIT.problem]
+  return [
+    'This is a bug in Moca, or something it did not expect. --verbose shows where; please report it.',
+    EXIT.problem,
+  ]
+}

@@ -1,0 +1,114 @@
+import { type MocaConfig, resolveConfig } from '../config/config.ts'
+import { overrideEnvironment } from '../config/environment.ts'
+import { type LoadedConfig, loadConfig } from '../config/load-config.ts'
+import { ConnectionError, MocaError } from '../errors.ts'
+import { systemClock } from '../clock.ts'
+import { type Duration, parseDuration } from '../job/duration.ts'
+import { Inspector } from '../queue/inspector.ts'
+import { type NamespaceConnection, openNamespace } from '../queue/namespace.ts'
+import { QueueReader } from '../queue/queue-reader.ts'
+import { Connection, describeUrl } from '../redis/connection.ts'
+import { Output } from './output.ts'
+
+/** The global flags, as commander gives them. */
+export interface Flags {
+  readonly config?: string
+  readonly namespace?: string
+  readonly json?: boolean
+  readonly color?: boolean
+  readonly quiet?: boolean
+  readonly verbose?: boolean
+  readonly timeout?: string
+}
+
+export interface QueueAccess {
+  readonly reader: QueueReader
+  readonly inspector: Inspector
+}
+
+const RETRY_MS = 200
+
+/** What every command works with. Nothing is read or opened before it is needed. */
+export class Context {
+  readonly flags: Flags
+  readonly output: Output
+  #loaded: LoadedConfig | undefined
+  #config: MocaConfig | undefined
+
+  constructor(flags: Flags) {
+    const { json = false, color = true, quiet = false, verbose = false } = flags
+    this.flags = flags
+    const hasColor = color && !json && process.stdout.isTTY && process.stdout.hasColors()
+    this.output = new Output({ isJson: json, isQuiet: quiet, isVerbose: verbose, hasColor })
+  }
+
+  /** The configuration as its file says. The flags that override it are set for the whole process. */
+  async loadConfig(): Promise<LoadedConfig> {
+    const { config, namespace } = this.flags
+    if (namespace !== undefined) overrideEnvironment('MOCA_NAMESPACE', namespace)
+    this.#loaded ??= await loadConfig({ path: config })
+    return this.#loaded
+  }
+
+  async config(): Promise<MocaConfig> {
+    const { input } = await this.loadConfig()
+    this.#config ??= resolveConfig(input)
+    return this.#config
+  }
+
+  /** What the command is working with, for an error. */
+  describe(): string | undefined {
+    if (!this.#config) return this.#loaded?.file
+    const { namespace, redis } = this.#config
+    return `namespace ${namespace}, Redis at ${describeUrl(redis.url)}, ${this.#loaded?.file ?? 'no configuration file'}`
+  }
+
+  /** Connects, gives access to the queues of the namespace, and closes the connection afterwards. */
+  async withQueues<T>(use: (access: QueueAccess) => Promise<T>): Promise<T> {
+    let open = await this.#open()
+    const reader = new QueueReader((await this.config()).namespace, async () => {
+      if (!open.connection.isOpen) open = await this.#open()
+      return open
+    })
+    try {
+      return await use({ reader, inspector: new Inspector(reader) })
+    } finally {
+      open.destroy()
+    }
+  }
+
+  /** With --timeout it tries until then; without, once. */
+  async #open(): Promise<NamespaceConnection> {
+    const { redis, namespace } = await this.config()
+    const { timeout } = this.flags
+    const limitMs = timeout === undefined ? undefined : parseDuration(timeout as Duration, '--timeout')
+    const deadline = systemClock.monotonicMs() + (limitMs ?? 0)
+    for (;;) {
+      const leftMs = Math.max(
+        1,
+        limitMs === undefined ? redis.connectTimeoutMs : Math.round(deadline - systemClock.monotonicMs()),
+      )
+      try {
+        return await openOnce({ ...redis, connectTimeoutMs: Math.min(leftMs, redis.connectTimeoutMs) }, namespace)
+      } catch (error) {
+        const mayTryAgain =
+          error instanceof MocaError && error.retryable && systemClock.monotonicMs() + RETRY_MS < deadline
+        if (!mayTryAgain) throw error
+        await systemClock.wait(RETRY_MS)
+      }
+    }
+  }
+}
+
+async function openOnce(redis: MocaConfig['redis'], namespace: string): Promise<NamespaceConnection> {
+  const connection = await Connection.open(redis, `moca:${namespace}:cli`)
+  try {
+    return await openNamespace(connection, namespace, { queues: [], makeGroups: false })
+  } catch (error) {
+    connection.destroy()
+    // A server that has just started answers, and loads its data.
+    if (error instanceof Error && /^(LOADING|MASTERDOWN|READONLY)/.test(error.message))
+      throw new ConnectionError(error.message, error)
+    throw error
+  }
+}

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { Project } from '../../test/support/command-line.ts'
+import { startRedis } from '../../test/support/redis-server.ts'
+
+let project: Project
+before(async () => {
+  // Nobody listens on port 1.
+  project = await Project.make({ REDIS_URL: 'redis://someone:hunter2@127.0.0.1:1' })
+})
+after(() => project.remove())
+
+test('explains itself', async () => {
+  const { code, stdout } = await project.run(['queue', 'list', '--help'])
+  assert.equal(code, 0)
+  assert.match(
+    stdout,
+    /Usage: moca queue list[^]*--cursor[^]*Global Options:[^]*--namespace[^]*Examples:\n {2}moca queue list/,
+  )
+  assert.match((await project.run(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/)
+})
+
+for (const args of [
+  [],
+  ['queue'],
+  ['queue', 'lst'],
+  ['queue', 'list', '--wat'],
+  ['queue', 'inspect'],
+  ['queue', 'list', '--limit', 'x'],
+  ['verify', '--timeout', 'soon'],
+]) {
+  test(`moca ${args.join(' ')} is wrong use`, async () => {
+    const { code, stdout, stderr } = await project.run(args)
+    assert.deepEqual([code, stdout], [2, ''])
+    assert.match(stderr, args.length < 2 ? /Usage: moca/ : /^Error: {3}.*\n[^]*Fix: {5}./)
+  })
+}
+
+test('ends with 3 where no server can be reached, and never shows a password', async () => {
+  const { code, stdout, stderr } = await project.run(['queue', 'status', '--namespace', 'shop', '--verbose'])
+  assert.deepEqual([code, stdout], [3, ''])
+  assert.match(
+    stderr,
+    /^Error: {3}Could not connect to Redis at 127\.0\.0\.1:1: .*\nContext: namespace shop, Redis at 127\.0\.0\.1:1, no configuration file\nFix: {5}Is Redis running/,
+  )
+  assert.doesNotMatch(stderr, /hunter2/)
+})
+
+test('with --json an error is one JSON object on standard error', async () => {
+  const { code, stdout, stderr } = await project.run(['verify', '--json'])
+  assert.deepEqual([code, stdout], [3, ''])
+  const { error, code: errorCode, exitCode } = JSON.parse(stderr)
+  assert.match(error, /Could not connect/)
+  assert.deepEqual([errorCode, exitCode], ['connection_lost', 3])
+})
+
+test('--timeout bounds the wait for a server that accepts and says nothing', async () => {
+  const mute = createServer().listen(0, '127.0.0.1')
+  await once(mute, 'listening')
+  try {
+    const url = `redis://127.0.0.1:${(mute.address() as AddressInfo).port}`
+    const { code, stderr } = await project.run(['queue', 'status', '--timeout', '300ms'], { REDIS_URL: url })
+    assert.equal(code, 3)
+    assert.match(stderr, /did not answer within \d+ ms/)
+  } finally {
+    mute.close()
+  }
+})
+
+test('--timeout waits for a server that comes up', async () => {
+  const redis = await startRedis()
+  try {
+    await redis.kill('SIGTERM')
+    const waiting = project.run(['queue', 'status', '--timeout', '30s', '--json'], { REDIS_URL: redis.url })
+    await redis.start()
+    assert.equal((await waiting).code, 0)
+  } finally {
+    await redis.stop()
+  }
+})
+
+test('refuses a server that evicts keys, and a namespace of another layout', async () => {
+  const redis = await startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] })
+  try {
+    const evicting = await project.run(['queue', 'status'], { REDIS_URL: redis.url })
+    assert.equal(evicting.code, 1)
+    assert.match(evicting.stderr, /maxmemory-policy is allkeys-lru/)
+    await redis.cli(['CONFIG', 'SET', 'maxmemory-policy', 'noeviction'])
+    await redis.cli(['SET', '{moca:default}:layout', '2'])
+    const newer = await project.run(['queue', 'status'], { REDIS_URL: redis.url })
+    assert.equal(newer.code, 1)
+    assert.match(newer.stderr, /layout 2; this release of Moca knows layout 1/)
+  } finally {
+    await redis.stop()
+  }
+})
+
+test('--config and --namespace come before the configuration found and the environment', async () => {
+  await writeFile(join(project.dir, 'other.mjs'), `export default { namespace: 'other', worker: { leese: 1 } }`)
+  const bad = await project.run(['queue', 'status', '--config', 'other.mjs'])
+  assert.equal(bad.code, 2)
+  assert.match(bad.stderr, /worker\.leese: there is no such option; did you mean lease\?/)
+  await writeFile(join(project.dir, 'other.mjs'), `export default { namespace: 'other' }`)
+  const env = { MOCA_NAMESPACE: 'env' }
+  assert.match((await project.run(['queue', 'status', '--config', 'other.mjs'])).stderr, /namespace other,.*other\.mjs/)
+  assert.match((await project.run(['queue', 'status', '--config', 'other.mjs'], env)).stderr, /namespace env,/)
+  assert.match((await project.run(['queue', 'status', '--namespace', 'flag'], env)).stderr, /namespace flag,/)
+  assert.equal((await project.run(['queue', 'status', '--config', 'none.ts'])).code, 2)
+})

@@ -1,0 +1,188 @@
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { UsageError, explain } from './cli-error.ts'
+import { Context, type Flags } from './context.ts'
+import { EXIT, type ExitCode } from './exit-codes.ts'
+import { cancelJob } from './queue-cancel.ts'
+import { inspectJob } from './queue-inspect.ts'
+import { listJobs } from './queue-list.ts'
+import { purgeJobs } from './queue-purge.ts'
+import { retryJobs } from './queue-retry.ts'
+import { showStatus } from './queue-status.ts'
+import { verify } from './verify.ts'
+
+/** Runs the command line with these arguments (without node and the program); resolves with the exit code. */
+export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
+  let context = new Context(peekFlags(args))
+  try {
+    const chosen: { run?: () => Promise<ExitCode> } = {}
+    const program = describeProgram((command, run) => {
+      context = new Context(command.optsWithGlobals<Flags>())
+      chosen.run = () => run(context)
+    })
+    await program.parseAsync(args, { from: 'user' })
+    return (await chosen.run?.()) ?? EXIT.fine
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.fine // help, version
+    if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.wrongUse // a group without a command
+    const shown = error instanceof CommanderError ? asUsageError(error) : error
+    const explanation = explain(shown, context.describe())
+    context.output.fail(explanation, shown instanceof Error ? shown.stack : undefined)
+    return explanation.exitCode
+  }
+}
+
+type Choose = (command: Command, run: (context: Context) => Promise<ExitCode>) => void
+
+function describeProgram(choose: Choose): Command {
+  const program = new Command('moca')
+    .description('Background jobs on Redis Streams: workers, queues, and an account of every job.')
+    .version(readVersion())
+    .option('--config <file>', 'configuration (default: moca.config.ts, .js or .mjs here or above)')
+    .option('--namespace <name>', 'namespace, in place of the one of the configuration')
+    .option('--json', 'print one JSON object, or one a line, and nothing else')
+    .option('--no-color', 'print without colors')
+    .option('--quiet', 'print results and errors only')
+    .option('--verbose', 'print more, also where an error comes from')
+    .option('--timeout <duration>', 'how long to try to reach a server, e.g. 30s (default: one try)')
+    .showSuggestionAfterError()
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ outputError: () => {} }) // told by output.fail
+    .exitOverride()
+  describeWorker(program.command('worker').description('run jobs'), choose)
+  describeQueue(program.command('queue').description('look at jobs and queues, and move jobs'), choose)
+  program
+    .command('verify')
+    .description('account for every job; exit code 1 on any difference')
+    .option('--queue <name>', 'this queue only')
+    .addHelpText('after', examples('moca verify', 'moca verify --queue critical --json'))
+    .action((options, command) => choose(command, (context) => verify(context, options)))
+  return inheritSettings(program)
+}
+
+function describeWorker(worker: Command, choose: Choose): void {
+  worker
+    .command('start')
+    .description("run the jobs of the configuration's apps until SIGTERM or SIGINT; a second one stops at once")
+    .option('--queues <names>', 'serve these, divided by commas (default: all of the configuration)')
+    .option('--concurrency <jobs>', 'jobs at once per queue')
+    .option('--burst', 'stop when the queues are empty')
+    .option('--health-port <port>', 'answer /healthz, /readyz and /metrics there')
+    .option('--health-host <address>', 'address for it (default: all)')
+    .addHelpText(
+      'after',
+      examples(
+        'moca worker start',
+        'moca worker start --queues critical,default --concurrency 20',
+        'moca worker start --burst',
+      ),
+    )
+    .action((options, command) =>
+      choose(command, async (context) => {
+        // Only here: what a worker needs takes longer to load than most commands to run.
+        const { startWorker } = await import('./worker-start.ts')
+        return startWorker(context, options)
+      }),
+    )
+}
+
+function describeQueue(queue: Command, choose: Choose): void {
+  queue
+    .command('status')
+    .description('what stands where, in every queue')
+    .option('--watch', 'again every second')
+    .addHelpText('after', examples('moca queue status', 'moca queue status --watch'))
+    .action((options, command) => choose(command, (context) => showStatus(context, options)))
+  queue
+    .command('list')
+    .description('one page of jobs, in queue order')
+    .option('--queue <name>', 'this queue only')
+    .option('--status <status>', 'waiting, active, delayed, gated, dead, completed, cancelled or expired')
+    .option('--type <type>', 'jobs of this type only')
+    .option('--limit <jobs>', 'most jobs of a page, 1 to 1000 (default: 50)')
+    .option('--cursor <cursor>', 'the next page: what the page before said')
+    .addHelpText(
+      'after',
+      examples('moca queue list --status dead', 'moca queue list --queue default --type invoice.send --limit 200'),
+    )
+    .action((options, command) => choose(command, (context) => listJobs(context, options)))
+  queue
+    .command('inspect')
+    .description('everything that is known of one job')
+    .argument('<job-id>')
+    .addHelpText('after', examples('moca queue inspect default.0.1732464000000-5'))
+    .action((id, _, command) => choose(command, (context) => inspectJob(context, id)))
+  queue
+    .command('retry')
+    .description('start a dead letter anew, or all of them')
+    .argument('[job-id]')
+    .option('--all-failed', 'all dead letters')
+    .option('--queue <name>', 'with --all-failed: of this queue')
+    .option('--type <type>', 'with --all-failed: of this type')
+    .option('--older-than <duration>', 'with --all-failed: that died so long ago, e.g. 1h')
+    .option('--dry-run', 'with --all-failed: only say how many')
+    .addHelpText(
+      'after',
+      examples(
+        'moca queue retry default.0.1732464000000-5',
+        'moca queue retry --all-failed --type invoice.send --older-than 1h',
+      ),
+    )
+    .action((id, options, command) => choose(command, (context) => retryJobs(context, id, options)))
+  queue
+    .command('purge')
+    .description('delete jobs that no worker has; asks before')
+    .option('--queue <name>', 'of this queue')
+    .option('--all', 'of every queue')
+    .option('--type <type>', 'of this type only')
+    .option('--status <status>', 'waiting, delayed, gated or dead (default: all of them)')
+    .option('--force', 'do not ask')
+    .option('--dry-run', 'only say how many')
+    .addHelpText(
+      'after',
+      examples(
+        'moca queue purge --queue default --status dead --dry-run',
+        'moca queue purge --queue default --status dead --force',
+      ),
+    )
+    .action((options, command) => choose(command, (context) => purgeJobs(context, options)))
+  queue
+    .command('cancel')
+    .description('take a job back that has not started')
+    .argument('<job-id>')
+    .addHelpText('after', examples('moca queue cancel default.0.1732464000000-5'))
+    .action((id, _, command) => choose(command, (context) => cancelJob(context, id)))
+}
+
+function examples(...lines: string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`
+}
+
+/** Commander hands these to a subcommand only when it is made by its parent after they were set; here they hold for all alike. */
+function inheritSettings(command: Command): Command {
+  for (const child of command.commands) {
+    child.copyInheritedSettings(command)
+    inheritSettings(child)
+  }
+  return command
+}
+
+/** The flags that say how to print an error, before the arguments have been understood. */
+function peekFlags(args: readonly string[]): Flags {
+  const has = (flag: string) => args.includes(flag)
+  return { json: has('--json'), color: !has('--no-color'), quiet: has('--quiet'), verbose: has('--verbose') }
+}
+
+function asUsageError({ message }: CommanderError): UsageError {
+  const [first = '', ...rest] = message.replace(/^error: /, '').split('\n')
+  const hint = rest.join(' ').replaceAll(/[()]/g, '').trim()
+  return new UsageError(
+    `${first.charAt(0).toUpperCase()}${first.slice(1)}.`,
+    `${hint === '' ? '' : `${hint} `}See --help.`,
+  )
+}
+
+function readVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}

@@ -1,0 +1,50 @@
+import type { JobView } from '../queue/job-view.ts'
+import type { Context } from './context.ts'
+import { EXIT, type ExitCode } from './exit-codes.ts'
+import { formatDuration } from './format.ts'
+import type { Output } from './output.ts'
+
+/** Everything that is known of one job. */
+export async function inspectJob(context: Context, id: string): Promise<ExitCode> {
+  const job = await context.withQueues(({ inspector }) => inspector.inspect(id))
+  if (!job) {
+    context.output.note(`There is no job ${id}: it never was, or it ended and the history does not show it any more.`)
+    return EXIT.problem
+  }
+  context.output.result(job, () => describe(context.output, job))
+  return EXIT.fine
+}
+
+function describe(output: Output, job: JobView): string {
+  const held = job.heldBy && `${job.heldBy}, lease renewed ${formatDuration(job.renewedMsAgo)} ago`
+  const rescued = job.rescuedBy && `by ${job.rescuedBy} at ${job.rescuedAt?.toISOString()}`
+  const ended = job.endedAt && `${job.endedAt.toISOString()} after ${formatDuration(job.durationMs)}`
+  const facts: [string, string | undefined][] = [
+    ['Job', job.id],
+    ['Status', job.status],
+    ['Type', job.type],
+    ['Queue', job.queue],
+    ['Key', job.key],
+    ['Waits for', job.waitsFor],
+    ['Enqueued', job.enqueuedAt?.toISOString()],
+    ['Due', job.dueAt?.toISOString()],
+    ['Expires', job.expiresAt?.toISOString()],
+    ['Ended', ended],
+    ['Died', job.diedAt?.toISOString()],
+    ['Reason', job.reason],
+    ['Attempt', String(job.attempt)],
+    ['Stalls', job.stalls > 0 ? String(job.stalls) : undefined],
+    ['Handed back', job.releases > 0 ? String(job.releases) : undefined],
+    ['Held by', held],
+    ['Rescued', rescued],
+    ['Headers', Object.keys(job.headers).length > 0 ? JSON.stringify(job.headers) : undefined],
+    ['Payload', job.payload === undefined ? undefined : JSON.stringify(job.payload, undefined, 2)],
+  ]
+  const lines = facts.flatMap(([name, text]) =>
+    text === undefined ? [] : [`${output.style('bold', name.padEnd(12))}${text}`],
+  )
+  for (const { attempt, at, message, stack } of job.errors) {
+    lines.push('', output.style('red', `Attempt ${attempt} failed at ${at.toISOString()}`), stack ?? message)
+  }
+  return lines.join('\n')
+}

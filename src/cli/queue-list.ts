@@ -1,0 +1,50 @@
+import { OptionError } from '../errors.ts'
+import type { JobStatus, JobView } from '../queue/job-view.ts'
+import type { Context } from './context.ts'
+import { EXIT, type ExitCode } from './exit-codes.ts'
+import { formatDuration } from './format.ts'
+
+export interface ListOptions {
+  readonly queue?: string
+  readonly status?: string
+  readonly type?: string
+  readonly limit?: string
+  readonly cursor?: string
+}
+
+/** One page of jobs, in queue order. */
+export async function listJobs(
+  context: Context,
+  { queue, status, type, limit, cursor }: ListOptions,
+): Promise<ExitCode> {
+  const filter = { queue, status: status as JobStatus | undefined, type, limit: parseLimit(limit), cursor }
+  const page = await context.withQueues(({ inspector }) => inspector.list(filter))
+  const { output } = context
+  output.result(page, () => {
+    if (page.jobs.length === 0) return page.cursor === undefined ? 'No such jobs.' : 'None among the entries looked at.'
+    return output.table(['ID', 'STATUS', 'TYPE', 'KEY', 'ATTEMPT', 'SINCE'], page.jobs.map(describe), 4)
+  })
+  if (!output.isJson && page.cursor !== undefined) output.note(`More: the same command with --cursor ${page.cursor}`)
+  return EXIT.fine
+}
+
+function parseLimit(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (/^\d+$/.test(text)) return Number(text)
+  throw new OptionError(`--limit must be a whole number; found ${JSON.stringify(text)}`, {
+    option: '--limit',
+    found: text,
+  })
+}
+
+function describe(job: JobView): string[] {
+  return [job.id, job.status, job.type ?? '-', job.key ?? '-', String(job.attempt), since(job)]
+}
+
+// By this computer's clock: for a person that is good enough.
+function since({ status, dueAt, diedAt, endedAt, enqueuedAt }: JobView): string {
+  if (status === 'delayed' && dueAt)
+    return dueAt.getTime() > Date.now() ? `due in ${formatDuration(dueAt.getTime() - Date.now())}` : 'due'
+  const from = diedAt ?? endedAt ?? enqueuedAt
+  return from ? formatDuration(Math.max(0, Date.now() - from.getTime())) : '-'
+}

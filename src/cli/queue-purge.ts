@@ -1,0 +1,50 @@
+import type { PurgeFilter, PurgeStatus } from '../queue/bulk-move.ts'
+import { UsageError } from './cli-error.ts'
+import { confirm } from './confirm.ts'
+import type { Context } from './context.ts'
+import { EXIT, type ExitCode } from './exit-codes.ts'
+import { jobs } from './format.ts'
+
+export interface PurgeOptions {
+  readonly queue?: string
+  readonly all?: boolean
+  readonly type?: string
+  readonly status?: string
+  readonly force?: boolean
+  readonly dryRun?: boolean
+}
+
+/** Deletes jobs that no worker has. */
+export async function purgeJobs(context: Context, options: PurgeOptions): Promise<ExitCode> {
+  const { queue, all = false, type, status, force = false, dryRun = false } = options
+  if ((queue === undefined) !== all) {
+    throw new UsageError(
+      'Say what to purge: --queue QUEUE, or --all for every queue.',
+      'moca queue purge --queue default --dry-run shows what would go',
+    )
+  }
+  const filter: PurgeFilter = { queue, type, status: status as PurgeStatus | undefined }
+  const { output } = context
+  return context.withQueues(async ({ inspector }) => {
+    const expected = await inspector.purge({ ...filter, dryRun: true })
+    if (dryRun || expected.moved === 0) {
+      output.result(
+        { purged: expected.moved, skipped: 0, dryRun },
+        () => `${dryRun ? 'Would purge' : 'Purged'} ${jobs(expected.moved)}.`,
+      )
+      return EXIT.fine
+    }
+    const what = `${jobs(expected.moved)}${status === undefined ? '' : ` (${status})`}${type === undefined ? '' : ` of type ${type}`}`
+    const where = queue === undefined ? 'ALL queues' : `queue ${queue}`
+    if (!(await confirm(`Purge ${what} of ${where}? They cannot be brought back.`, force))) {
+      output.note('Nothing was purged.')
+      return EXIT.problem
+    }
+    const { moved, skipped } = await inspector.purge(filter)
+    output.result(
+      { purged: moved, skipped, dryRun },
+      () => `Purged ${jobs(moved)}.${skipped > 0 ? ` ${jobs(skipped)} had gone to a worker meanwhile.` : ''}`,
+    )
+    return EXIT.fine
+  })
+}

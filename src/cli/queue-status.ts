@@ -1,0 +1,100 @@
+import { systemClock } from '../clock.ts'
+import { ConnectionError } from '../errors.ts'
+import type { LossReport, QueueCounts, WorkerView } from '../queue/inspector.ts'
+import type { Context, QueueAccess } from './context.ts'
+import { EXIT, type ExitCode } from './exit-codes.ts'
+import { formatCount, formatDuration } from './format.ts'
+import type { Output } from './output.ts'
+import { stopSignal } from './stop-signal.ts'
+
+export interface StatusOptions {
+  readonly watch?: boolean
+}
+
+const WATCH_MS = 1_000
+const CLEAR = '\u001b[H\u001b[2J'
+
+/** What stands where, in every queue. */
+export async function showStatus(context: Context, { watch = false }: StatusOptions): Promise<ExitCode> {
+  if (!watch) {
+    await context.withQueues((access) => showOnce(context, access, ''))
+    return EXIT.fine
+  }
+  const stop = stopSignal()
+  while (!stop.aborted) await watchConnected(context, stop)
+  return EXIT.fine
+}
+
+/** Until the signal, or until the server goes away: then it says so, and the caller tries again. */
+async function watchConnected(context: Context, stop: AbortSignal): Promise<void> {
+  const { output } = context
+  const before = process.stdout.isTTY && !output.isJson ? CLEAR : ''
+  try {
+    await context.withQueues(async (access) => {
+      while (!stop.aborted) {
+        await showOnce(context, access, before)
+        await systemClock.wait(WATCH_MS, stop)
+      }
+    })
+  } catch (error) {
+    if (!(error instanceof ConnectionError)) throw error
+    output.note(`Waiting for Redis: ${error.message}`)
+    await systemClock.wait(WATCH_MS, stop)
+  }
+}
+
+async function showOnce(context: Context, { inspector }: QueueAccess, before: string): Promise<void> {
+  const { namespace } = await context.config()
+  const [counts, workers, losses] = await Promise.all([inspector.counts(), inspector.workers(), inspector.losses()])
+  const queues = Object.entries(counts).map(([queue, count]) => ({ queue, ...count }))
+  context.output.result({ namespace, at: new Date(), queues, workers, losses }, () => {
+    return before + describeStatus(context.output, namespace, counts, workers, losses)
+  })
+}
+
+function describeStatus(
+  output: Output,
+  namespace: string,
+  counts: Readonly<Record<string, QueueCounts>>,
+  workers: readonly WorkerView[],
+  losses: readonly LossReport[],
+): string {
+  const rows = Object.entries(counts).map(([queue, count]) => [
+    queue,
+    formatCount(count.waiting),
+    formatCount(count.active),
+    formatCount(count.delayed),
+    formatCount(count.gated),
+    count.dead > 0 ? output.style('red', formatCount(count.dead)) : '0',
+    formatCount(count.completed),
+    formatCount(count.accepted),
+    formatDuration(count.oldestWaitingMs),
+  ])
+  const head = ['QUEUE', 'WAITING', 'ACTIVE', 'DELAYED', 'GATED', 'DEAD', 'COMPLETED', 'ACCEPTED', 'OLDEST WAITING']
+  const lines = [
+    rows.length > 0 ? output.table(head, rows) : `No queue of namespace ${namespace} ever had a job or a worker.`,
+  ]
+  lines.push(
+    '',
+    `Workers: ${workers.length === 0 ? output.style('yellow', 'none') : workers.map(({ id }) => id).join(', ')}`,
+  )
+  for (const [queue, { aside }] of Object.entries(counts)) {
+    for (const [type, count] of Object.entries(aside)) {
+      lines.push(
+        output.style(
+          'yellow',
+          `${queue}: ${formatCount(count)} of type ${type} wait for a worker that has a handler for it`,
+        ),
+      )
+    }
+  }
+  for (const { queue, lost, from, to } of losses) {
+    lines.push(
+      output.style(
+        'red',
+        `${queue}: Redis forgot at least ${formatCount(lost)}, accepted after ${from.toISOString()}, not later than ${to.toISOString()}`,
+      ),
+    )
+  }
+  return lines.join('\n')
+}

@@ -1,0 +1,45 @@
+import { OptionError } from '../errors.ts'
+import { makeLogger } from '../processes/log.ts'
+import { runWorkerProcess } from '../processes/worker.ts'
+import type { Context } from './context.ts'
+import { EXIT, type ExitCode } from './exit-codes.ts'
+import { stopSignal } from './stop-signal.ts'
+
+export interface WorkerStartOptions {
+  readonly queues?: string
+  readonly concurrency?: string
+  readonly burst?: boolean
+  readonly healthPort?: string
+  readonly healthHost?: string
+}
+
+/** Runs the jobs of the configuration's apps until asked to stop. Its log is its output. */
+export async function startWorker(context: Context, options: WorkerStartOptions): Promise<ExitCode> {
+  const stop = stopSignal()
+  const { verbose, quiet } = context.flags
+  const { output } = context
+  const isPretty = process.stdout.isTTY && !output.isJson
+  const log = makeLogger({ level: verbose ? 'debug' : quiet ? 'warn' : 'info', isPretty, hasColor: output.hasColor })
+  const { input } = await context.loadConfig()
+  await runWorkerProcess({
+    input,
+    log,
+    stop,
+    queues: options.queues?.split(',').map((name) => name.trim()),
+    concurrency: whole('--concurrency', options.concurrency, 1, 10_000),
+    isBurst: options.burst ?? false,
+    healthPort: whole('--health-port', options.healthPort, 0, 65_535),
+    healthHost: options.healthHost,
+  })
+  return EXIT.fine
+}
+
+function whole(option: string, text: string | undefined, from: number, to: number): number | undefined {
+  if (text === undefined) return undefined
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+  if (value >= from && value <= to) return value
+  throw new OptionError(`${option} must be a whole number from ${from} to ${to}; found ${JSON.stringify(text)}`, {
+    option,
+    found: text,
+  })
+}
