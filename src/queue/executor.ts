@@ -191,10 +191,7 @@ export class Executor {
     }
     lane.running++
     this.#running.add(attempt)
-    if (
-      options.x !== undefined &&
-      this.#deps.serverNow() > (options.at ?? Number.parseInt(attempt.entry, 10)) + options.x
-    ) {
+    if (this.#isExpired(attempt)) {
       this.#settle(attempt, { r: 'expired' })
       this.#ended(attempt)
     } else if (options.p !== undefined) {
@@ -202,6 +199,12 @@ export class Executor {
     } else {
       this.#run(attempt, attempt.payloadText)
     }
+  }
+
+  /** Only a job that has not started yet expires: one that failed is retried by its policy. */
+  #isExpired({ options, entry }: Attempt): boolean {
+    if (options.x === undefined || (options.a ?? 0) > 0) return false
+    return this.#deps.serverNow() > (options.at ?? Number.parseInt(entry, 10)) + options.x
   }
 
   async #runLarge(attempt: Attempt): Promise<void> {
