@@ -47,10 +47,15 @@ class KeeperThread {
     const redis = { ...data.redis, replyTimeoutMs }
     this.#link = new Link(async () => {
       const connection = await Connection.open(redis, `moca:${workerId}:keeper`)
-      return openNamespace(connection, namespace, { queues, makeGroups: false }).catch((error: unknown) => {
+      try {
+        const open = await openNamespace(connection, namespace, { queues, makeGroups: false })
+        // What fell due while there was no connection need not wait for the next look.
+        this.#promotions.lookNow()
+        return open
+      } catch (error) {
         connection.destroy()
         throw error
-      })
+      }
     }, log)
     this.#promotions = new PromotionTimer({
       queues,
