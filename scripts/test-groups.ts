@@ -10,6 +10,7 @@ export type TestGroup = {
 /** What `npm test` runs, in this order. A pattern that is listed here and matches no file fails the run. */
 export const TEST_GROUPS: TestGroup[] = [
   { name: 'unit', globs: ['src/**/*.test.ts'] },
+  { name: 'integration', globs: ['test/integration/**/*.test.ts'] },
   { name: 'support', globs: ['test/support/**/*.test.ts'] },
   { name: 'scripts', globs: ['scripts/**/*.test.ts'] },
   { name: 'bench', globs: ['bench/**/*.test.ts'] },
