@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
 import { UsageError } from './cli-error.ts'
 
@@ -15,7 +16,9 @@ export async function confirm(question: string, isForced: boolean): Promise<bool
   }
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    const answer = await terminal.question(`${question} [y/N] `)
+    // Ctrl-C and Ctrl-D are a no: the question is then never answered, and the terminal closes.
+    const closed = once(terminal, 'close').then(() => '')
+    const answer = await Promise.race([terminal.question(`${question} [y/N] `).catch(() => ''), closed])
     return /^y(es)?$/i.test(answer.trim())
   } finally {
     terminal.close()

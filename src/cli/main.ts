@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { endWith } from './end.ts'
-import { runCommandLine } from './program.ts'
+import { runAndEnd } from './run-and-end.ts'
 
-endWith(await runCommandLine(process.argv.slice(2)))
+await runAndEnd(process.argv.slice(2))

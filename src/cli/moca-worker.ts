@@ -1,6 +1,5 @@
 #!/usr/bin/env node
-import { endWith } from './end.ts'
-import { runCommandLine } from './program.ts'
+import { runAndEnd } from './run-and-end.ts'
 
 // `moca-worker` = `moca worker start`: one word for a process manager.
-endWith(await runCommandLine(['worker', 'start', ...process.argv.slice(2)]))
+await runAndEnd(['worker', 'start', ...process.argv.slice(2)])

@@ -16,6 +16,8 @@ export interface WorkerStartOptions {
 /** Runs the jobs of the configuration's apps until asked to stop. Its log is its output. */
 export async function startWorker(context: Context, options: WorkerStartOptions): Promise<ExitCode> {
   const stop = stopSignal()
+  // Whoever reads the log may go; the jobs go on.
+  process.stdout.removeAllListeners('error').on('error', () => {})
   const { verbose, quiet } = context.flags
   const { output } = context
   const isPretty = process.stdout.isTTY && !output.isJson
