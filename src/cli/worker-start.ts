@@ -23,6 +23,7 @@ export async function startWorker(context: Context, options: WorkerStartOptions)
   const isPretty = process.stdout.isTTY && !output.isJson
   const log = makeLogger({ level: verbose ? 'debug' : quiet ? 'warn' : 'info', isPretty, hasColor: output.hasColor })
   const { input } = await context.loadConfig()
+  await context.config() // whatever fails from here on is told with its namespace and server
   await runWorkerProcess({
     input,
     log,
