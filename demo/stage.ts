@@ -95,7 +95,8 @@ export class Stage {
       '--save',
       '',
     ]
-    const server = spawn('redis-server', [...settings, '--appendonly', 'yes', '--appendfsync', 'always'], {
+    const durability = ['--appendonly', 'yes', '--appendfsync', 'always']
+    const server = spawn('sh', ['-c', 'exec redis-server "$@"', 'redis', ...settings, ...durability], {
       stdio: 'ignore',
       detached: true,
     })
