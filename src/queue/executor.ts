@@ -3,6 +3,7 @@ import { describeError } from '../job/control-flow.ts'
 import type { Clock } from '../clock.ts'
 import { LeaseLostError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import { formatJobId } from '../job/job-id.ts'
 import { type Attempt, attemptNumber } from './attempt.ts'
 import { AttemptContext } from './attempt-context.ts'
 import type { Lane } from './lane.ts'
@@ -301,6 +302,17 @@ export class Executor {
       stopReason: attempt.stopReason,
       chance: Math.random(),
     })
+    if (outcome.r === 'delayed' && outcome.er) {
+      const facts = {
+        jobId: formatJobId(attempt.lane.queue, attempt.place),
+        type: attempt.type,
+        attempt: attemptNumber(attempt),
+      }
+      this.#deps.log.warn(
+        { ...facts, error: outcome.er.m, nextInMs: outcome.d },
+        'An attempt failed; the job will be tried again',
+      )
+    }
     this.#settle(attempt, outcome)
   }
 

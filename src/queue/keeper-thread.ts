@@ -135,12 +135,13 @@ class KeeperThread {
 
   /**
    * While the event loop is blocked, replies lie unread in its socket: jobs that nobody knows of. What is pending for this worker and
-   * not in the table goes back (attack 6). The epoch changes first, then the server is asked, then the table is read.
+   * not in the table goes back (attack 6). The order decides: the server is asked, then the epoch changes, then the table is read. A reply
+   * that the server's answer knows of was asked for under the epoch before; so its entries are in the table by now, or the main thread
+   * sees the change after putting them there, and asks whether they still are its own.
    */
   async #returnUnseen(open: NamespaceConnection): Promise<void> {
     const consumer = this.#consumer
     if (consumer === undefined) return
-    this.#table.nextEpoch()
     const { handBackMs } = this.#data
     const unseen: HeldEntry[] = []
     const pages = await Promise.all(
@@ -158,6 +159,8 @@ class KeeperThread {
         ]),
       ),
     )
+    if (pages.every((page) => page.length === 0)) return
+    this.#table.nextEpoch()
     const names = this.#table.names()
     for (const [ref, page] of pages.entries()) {
       for (const [entry, , , times] of page)

@@ -455,10 +455,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   #onSettled(attempt: Attempt, outcome: Outcome): void {
     if (outcome.r === 'dead') {
-      this.#log.error(
-        { jobId: formatJobId(attempt.lane.queue, attempt.place), type: attempt.type, reason: outcome.rs },
-        'A job is dead',
-      )
+      const jobId = formatJobId(attempt.lane.queue, attempt.place)
+      this.#log.error({ jobId, type: attempt.type, reason: outcome.rs, error: outcome.er?.m }, 'A job is dead')
     }
     if (this.listenerCount('settled') === 0) return
     const durationMs = this.#clock.monotonicMs() - attempt.startedAtMs

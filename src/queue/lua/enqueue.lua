@@ -79,7 +79,7 @@ if accepted > 0 then
   local key = base(q) .. ':n'
   out[1] = call('HINCRBY', key, 'accepted', accepted)
   call('HSET', key, 'acceptedAt', out[2])
-  if out[1] == accepted then call('SADD', P .. 'queues', q) end
+  if out[1] == accepted then register(q) end
   if soonest then wake(q, soonest) end
 else
   out[1] = tonumber(call('HGET', base(q) .. ':n', 'accepted') or 0)

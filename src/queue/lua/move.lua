@@ -21,7 +21,11 @@ local function locate(id)
     if call('ZSCORE', dead, id) then return 'dead' end
     return 'gated'
   end
-  if string.match(id, '^%d+%-%d+$') and #call('XRANGE', base(q), id, id) > 0 then return 'stream', 'm', id end
+  if string.match(id, '^%d+%-%d+$') then
+    local _, o = readEntry(base(q), id)
+    -- An entry whose job has an id of its own is not what is meant: deleting it here would leave its key held for ever.
+    if o and not options(o).i then return 'stream', 'm', id end
+  end
   return nil
 end
 

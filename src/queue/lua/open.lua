@@ -9,7 +9,7 @@ if layout and layout ~= LAYOUT then return redis.error_reply('MOCALAYOUT ' .. la
 if not layout then call('SET', P .. 'layout', LAYOUT) end
 
 for _, q in ipairs(a.queues) do
-  call('SADD', P .. 'queues', q)
+  register(q)
   if a.groups then
     for _, letter in ipairs({ 'm', 'f', 's' }) do
       local made = pcall_('XGROUP', 'CREATE', stream(q, letter), GROUP, '0', 'MKSTREAM')
@@ -24,12 +24,13 @@ if last and last[2][2] == a.pair then return { last[1], 'known' } end
 
 local ms = now()
 if last and idMs(last[1]) >= ms then ms = idMs(last[1]) + 1 end
+local boot = int(ms) .. '-0'
 local accepted = {}
 for _, q in ipairs(call('SMEMBERS', P .. 'queues')) do
   local n = base(q) .. ':n'
   accepted[q] = { tonumber(call('HGET', n, 'accepted') or 0), tonumber(call('HGET', n, 'acceptedAt') or 0) }
-  raiseFloor(q, ms) -- what is added again in this life gets a fence above this boot
+  raiseFloor(q, boot) -- what is added again in this life gets a fence above this boot
 end
 -- cjson writes an empty table as {}: right for an object.
-local id = call('XADD', boots, 'MAXLEN', 1000, int(ms) .. '-0', 'pair', a.pair, 'accepted', cjson.encode(accepted))
-return { id, 'new' }
+call('XADD', boots, 'MAXLEN', 1000, boot, 'pair', a.pair, 'accepted', cjson.encode(accepted))
+return { boot, 'new' }

@@ -33,19 +33,34 @@ local function stream(q, letter)
   return base(q) .. ':t:' .. sub(letter, 2)
 end
 
--- The lowest ms that a new entry of this queue may have so that fences grow over restarts and freed keys.
-local function floorMs(q) return tonumber(call('HGET', base(q) .. ':n', 'floor') or 0) end
+-- The floor of a queue: an entry id that entries added again, or under a key, must be above, so that fences grow over restarts,
+-- freed keys and clocks that are set back. An id and not its ms: a key that is used many times in a ms must not run ahead of the clock.
+local function floorOf(q)
+  local ms, seq = string.match(call('HGET', base(q) .. ':n', 'floor') or '0-0', '^(%d+)%-(%d+)$')
+  return tonumber(ms), tonumber(seq)
+end
 
-local function raiseFloor(q, ms)
-  if ms > floorMs(q) then call('HSET', base(q) .. ':n', 'floor', int(ms)) end
+local function raiseFloor(q, id)
+  local ms, seq = floorOf(q)
+  local toMs, toSeq = idMs(id), tonumber(sub(id, find(id, '-', 1, true) + 1))
+  if toMs > ms or (toMs == ms and toSeq > seq) then call('HSET', base(q) .. ':n', 'floor', id) end
+end
+
+-- Makes a queue known. What is added again in it gets a fence above the boot of this life of the server.
+local function register(q)
+  if call('SADD', P .. 'queues', q) == 0 then return end
+  local boot = call('XREVRANGE', P .. 'boots', '+', '-', 'COUNT', 1)[1]
+  if boot then raiseFloor(q, boot[1]) end
 end
 
 -- Adds an entry with an id of at least `ms`, above everything in the stream, above the floor, never before now.
 -- The stream's own last id may be ahead (a clock that went back): then '*' continues from there.
 local function add(q, letter, ms, t, o, d)
   local key = stream(q, letter)
-  local at = math.max(now(), ms, floorMs(q) + 1)
-  local id = pcall_('XADD', key, int(at) .. '-*', 't', t, 'o', o, 'd', d)
+  local at, seq = math.max(now(), ms), '*'
+  local lowMs, lowSeq = floorOf(q)
+  if lowMs >= at then at, seq = lowMs, int(lowSeq + 1) end
+  local id = pcall_('XADD', key, int(at) .. '-' .. seq, 't', t, 'o', o, 'd', d)
   if type(id) == 'table' then id = call('XADD', key, '*', 't', t, 'o', o, 'd', d) end
   return id
 end
@@ -110,8 +125,8 @@ local function admitNext(q, key, entry)
   while true do
     local id = call('LINDEX', list, 0)
     if not id then
-      -- The key's next job must have a higher fence. It has, unless this fence lies ahead of the clock.
-      if entry and idMs(entry) >= now() then raiseFloor(q, idMs(entry)) end
+      -- The key's next job must have a higher fence, even if the clock is set back before it comes.
+      if entry then raiseFloor(q, entry) end
       call('HDEL', base(q) .. ':slots', key)
       return
     end

@@ -74,11 +74,11 @@ end
 
 function outcomes.released(x, t, opts, d) release(q, x.s, x.e, x.i, t, opts, d) end
 
--- Moved to the side stream of its type, which only workers that have the type read. `ls`: lacking since.
+-- Moved to the side stream of its type, which only workers that have the type read. `ls`: stands there since.
 function outcomes.aside(x, t, opts, d)
   opts.i, opts.f = x.i, x.e
   if not opts.at then opts.at = idMs(x.e) end
-  opts.ls = opts.ls or now()
+  opts.ls = now() -- anew each time: between, a worker that has the type may have run it
   local letter = 't' .. t
   local made = pcall_('XGROUP', 'CREATE', stream(q, letter), GROUP, '0', 'MKSTREAM')
   if made.err and not find(made.err, 'BUSYGROUP', 1, true) then error(made.err) end
