@@ -14,6 +14,8 @@ import { readCommand, type WorkerSession } from './worker-session.ts'
 
 /** Inline payloads and options have at most 32 KiB together: so many entries are at most 8 MiB. */
 const READ_MOST = 256
+/** Slots of the lease table that must be free for each lane before a round of reads. */
+export const ROUND_MOST = READ_MOST * 2
 const BUFFER_BYTES = 8 * 1024 * 1024
 /** How many of the front are read beside the main stream when the front was empty last time. */
 const FRONT_PROBE = 16
@@ -108,7 +110,7 @@ export class Fetcher {
     const { lanes, executor, table, clock } = this.#deps
     if (executor.isAlone || this.#wantsAlone) return []
     const now = clock.monotonicMs()
-    if (table.freeSlots < READ_MOST * 2 * lanes.length) return []
+    if (table.freeSlots < ROUND_MOST * lanes.length) return []
     return lanes.filter((lane) => lane.bufferedBytes < BUFFER_BYTES && lane.wanted(now) > 0)
   }
 

@@ -10,7 +10,7 @@ import type { Logger } from '../logger.ts'
 import { Link } from '../redis/link.ts'
 import { type Attempt, attemptNumber } from './attempt.ts'
 import { Executor } from './executor.ts'
-import { Fetcher } from './fetcher.ts'
+import { Fetcher, ROUND_MOST } from './fetcher.ts'
 import { Keeper } from './keeper.ts'
 import { largePayloadKey, queueKey, type StreamLetter, streamKey } from './keys.ts'
 import { type EntryOptions, parseOptions } from './entry.ts'
@@ -120,7 +120,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#log = deps.log.child({ worker: this.id })
     this.#lanes = makeLanes(deps)
     const queues = this.#lanes.map(({ queue }) => queue)
-    this.#table = LeaseTable.create(TABLE_EXTRA + this.#lanes.reduce((sum, lane) => sum + lane.concurrency * 2, 0))
+    this.#table = LeaseTable.create(
+      this.#lanes.reduce((sum, { concurrency }) => sum + concurrency * 2 + ROUND_MOST, TABLE_EXTRA),
+    )
     this.#guard = new StallGuard(worker.leaseMs / 3, () => this.#clock.monotonicMs())
     const serverNow = () => this.#clock.wallMs() + this.#serverOffsetMs
     const session = () => this.#link.get()
