@@ -26,7 +26,7 @@ export interface EntryOptions {
   p?: number
   /** Entry of the attempt before. */
   f?: string
-  /** Lacking since (ms): no handler for its type was found. */
+  /** Stands in a side stream since (ms): no handler for its type was found. */
   ls?: number
   /** Errors of earlier attempts: the first and the last seven. */
   er?: KeptError[]
