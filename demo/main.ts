@@ -128,22 +128,25 @@ async function giveAccount(stage: Stage, expectation: Expectation, deeds: Deeds)
 }
 
 function announce({ directory, redis, workers }: Stage): void {
+  if (process.env['REDIS_URL']) console.log('REDIS_URL is not used: this demo kills its Redis.')
   console.log(`Redis ${redis.url} (append-only file, fsync always), process ${redis.pid}`)
   for (const { name, pid } of workers) console.log(`${name}, process ${pid}`)
   console.log(`Files of this run: ${directory.path}`)
 }
 
 async function leave(stage: Stage): Promise<void> {
+  const { jobs } = await stage.moca.queue.list({ status: 'dead', limit: 1 })
   const pids = await stage.leaveRunning()
   const { url, port } = stage.redis
   console.log(`
 Everything is left running. To look around:
-  redis-cli -p ${port} XINFO GROUPS '{moca:${NAMESPACE}}:q:default'
-  redis-cli -p ${port} HGETALL '{moca:${NAMESPACE}}:q:default:n'
+  export REDIS_URL=${url} MOCA_NAMESPACE=${NAMESPACE}
+  node src/cli/main.ts queue status
+  node src/cli/main.ts queue list --status dead
+  node src/cli/main.ts queue inspect ${jobs[0]?.id ?? 'JOB_ID'}
+  node src/cli/main.ts verify
   redis-cli -p ${port} XRANGE '{moca:${NAMESPACE}}:boots' - +
-  redis-cli -p ${port} ZRANGE '{moca:${NAMESPACE}}:q:default:dead' 0 -1
-  REDIS_URL=${url} MOCA_NAMESPACE=${NAMESPACE} npx moca queue status
-  ls ${stage.directory.path}
+  ls ${stage.directory.path}/*
 To end it:
   kill ${pids.toReversed().join(' ')} && rm -r ${stage.directory.path}`)
 }

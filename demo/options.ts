@@ -26,6 +26,6 @@ export function parseOptions(argv: readonly string[]): DemoOptions {
 
 function wholeNumber(text: string): number {
   const value = Number(text)
-  if (Number.isInteger(value) && value >= 200 && value <= 100_000) return value
-  throw new InvalidArgumentError('It must be a whole number from 200 to 100000.')
+  if (Number.isInteger(value) && value >= 50 && value <= 100_000) return value
+  throw new InvalidArgumentError('It must be a whole number from 50 to 100000.')
 }
