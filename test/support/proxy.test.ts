@@ -76,6 +76,17 @@ test('a hole accepts new connections and never answers them', async () => {
   client.socket.destroy()
 })
 
+test('a fault for old connections leaves new ones alone', async () => {
+  const old = await open()
+  proxy.setFaults({ kind: 'hole', isForOldOnly: true })
+  const fresh = await open()
+  old.socket.write('SET from-old 1\r\n')
+  await waitFor(() => proxy.holding === 1)
+  assert.equal(await fresh.ask('EXISTS from-old'), ':0')
+  old.socket.destroy()
+  fresh.socket.destroy()
+})
+
 test('delays in order', async () => {
   const client = await open()
   proxy.setFaults({ kind: 'delay', delayMs: 60, direction: 'toServer' })

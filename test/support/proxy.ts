@@ -17,6 +17,8 @@ export interface Fault {
   readonly direction?: Direction
   /** Only connections whose client named itself so (CLIENT SETNAME). Default: all, those without a name included. */
   readonly name?: RegExp
+  /** Only connections that are open when the fault begins: new ones are fine. Default: false. */
+  readonly isForOldOnly?: boolean
 }
 
 export interface ProxyOptions {
@@ -37,7 +39,7 @@ export class Proxy {
   readonly #server: Server
   readonly #options: ProxyOptions
   readonly #pairs = new Set<Pair>()
-  #faults: readonly Fault[] = []
+  #faults: readonly ActiveFault[] = []
   #isRefusing = false
 
   constructor(server: Server, options: ProxyOptions) {
@@ -73,7 +75,12 @@ export class Proxy {
 
   /** Replaces the faults that are in force. */
   setFaults(...faults: Fault[]): void {
-    this.#faults = faults
+    const old = new Set(this.#pairs)
+    this.#faults = faults.map((fault) => ({
+      ...fault,
+      hits: (pair) =>
+        (fault.name === undefined || fault.name.test(pair.name)) && (fault.isForOldOnly !== true || old.has(pair)),
+    }))
     for (const pair of this.#pairs) pair.pump()
   }
 
@@ -108,6 +115,10 @@ export class Proxy {
   }
 }
 
+interface ActiveFault extends Fault {
+  readonly hits: (pair: Pair) => boolean
+}
+
 interface Parcel {
   /** Undefined: the end of the stream. */
   readonly bytes: Buffer | undefined
@@ -119,11 +130,11 @@ class Pair {
   name = ''
   readonly #sockets: Record<Direction, Socket>
   readonly #queues: Record<Direction, Parcel[]> = { toServer: [], toClient: [] }
-  readonly #faults: () => readonly Fault[]
+  readonly #faults: () => readonly ActiveFault[]
   #timer: NodeJS.Timeout | undefined
   #head = ''
 
-  constructor(client: Socket, server: Socket, faults: () => readonly Fault[]) {
+  constructor(client: Socket, server: Socket, faults: () => readonly ActiveFault[]) {
     this.#sockets = { toServer: server, toClient: client }
     this.#faults = faults
     this.#listen(client, 'toServer')
@@ -179,10 +190,7 @@ class Pair {
   /** Passes on what may pass; the instant at which more may, Infinity when nothing waits or a hole holds it. */
   #drain(direction: Direction): number {
     const queue = this.#queues[direction]
-    const faults = this.#faults().filter(
-      (fault) =>
-        (fault.direction ?? direction) === direction && (fault.name === undefined || fault.name.test(this.name)),
-    )
+    const faults = this.#faults().filter((fault) => (fault.direction ?? direction) === direction && fault.hits(this))
     if (faults.some(({ kind }) => kind === 'hole')) return Number.POSITIVE_INFINITY
     const delayMs = Math.max(0, ...faults.map(({ delayMs }) => delayMs ?? 0))
     const now = performance.now()

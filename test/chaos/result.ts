@@ -1,0 +1,52 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import type { Outcome, Scenario } from './scenario.ts'
+import type { Counts } from './verdict.ts'
+
+/** What one run of one scenario found: a file in test/chaos/results/, from which docs/faults.md is generated. */
+export interface Result {
+  readonly scenario: string
+  readonly title: string
+  readonly text: string
+  readonly seed: number
+  readonly ranAt: string
+  readonly durationMs: number
+  readonly versions: { readonly moca: string; readonly node: string; readonly redis: string; readonly platform: string }
+  readonly facts: Readonly<Record<string, number>>
+  readonly counts: Counts
+  readonly problems: readonly string[]
+}
+
+export const RESULTS = new URL('./results/', import.meta.url)
+
+export function makeResult(
+  scenario: Scenario,
+  outcome: Outcome,
+  run: Pick<Result, 'seed' | 'ranAt' | 'durationMs' | 'versions'>,
+): Result {
+  const { name, title, text } = scenario
+  const { facts, verdict, problems = [] } = outcome
+  return {
+    scenario: name,
+    title,
+    text,
+    ...run,
+    facts,
+    counts: verdict.counts,
+    problems: [...verdict.problems, ...problems],
+  }
+}
+
+export function writeResult(result: Result): string {
+  const file = new URL(`${result.scenario}.json`, RESULTS)
+  writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`)
+  return file.pathname
+}
+
+export function readResult(name: string): Result | undefined {
+  try {
+    return JSON.parse(readFileSync(new URL(`${name}.json`, RESULTS), 'utf8')) as Result
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}

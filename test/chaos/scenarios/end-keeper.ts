@@ -1,0 +1,34 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Arena } from '../arena.ts'
+import type { Outcome, Scenario, Size } from '../scenario.ts'
+
+export const endKeeper: Scenario = {
+  name: 'end-keeper',
+  title: 'The keeper’s thread dies',
+  text: 'The thread that renews leases is ended at random moments. The worker starts another, in time to keep every lease: nothing runs twice, nothing is rescued from the living.',
+  run,
+}
+
+async function run(size: Size, seed: number, count = size === 'full' ? 60 : 3): Promise<Outcome> {
+  // A new thread takes a third of a second, on a machine that is busy with this very run several times that.
+  const arena = await Arena.open({ seed, leaseMs: 4_000, load: { outstanding: 200, longShare: 0.004 } })
+  try {
+    const members = await arena.fleet.startMany(2)
+    arena.startLoad()
+    for (let n = 0; n < count; n++) {
+      await sleep(arena.random.between(0.4, 0.9) * arena.leaseMs) // moments of chance are the point
+      // In turn: a thread that is ended again before it could renew anything keeps no lease, and nobody promises that.
+      members[n % members.length]?.send({ kind: 'end keeper' })
+    }
+    const verdict = await arena.finish()
+    const rescued = await arena.counter('rescued')
+    const stale = await arena.counter('stale')
+    const problems = [
+      ...(rescued > 0 ? [`${rescued} jobs were rescued from living workers`] : []),
+      ...(stale > 0 ? [`${stale} results were refused though no lease should have been lost`] : []),
+    ]
+    return { facts: { threadsEnded: count, rescued, staleResultsRefused: stale }, verdict, problems }
+  } finally {
+    await arena.close()
+  }
+}

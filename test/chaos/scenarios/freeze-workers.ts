@@ -1,0 +1,36 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Arena } from '../arena.ts'
+import { type Outcome, type Scenario, type Size, spread } from '../scenario.ts'
+
+export const freezeWorkers: Scenario = {
+  name: 'freeze-workers',
+  title: 'Workers stand still',
+  text: 'SIGSTOP of a loaded worker for one and a half to three leases, then SIGCONT: the process wakes with running handlers whose jobs others have taken over, with fetched jobs, and with unread replies. Its results must be refused, nothing fetched may start without the server’s word, and it goes on working.',
+  run,
+}
+
+async function run(size: Size, seed: number, count = size === 'full' ? 30 : 2): Promise<Outcome> {
+  const arena = await Arena.open({ seed, load: { outstanding: 400, longShare: 0.001 } })
+  try {
+    const members = await arena.fleet.startMany(3)
+    arena.startLoad()
+    const heldAtFreeze: number[] = []
+    let goneOn = 0
+    for (let n = 0; n < count; n++) {
+      await sleep(arena.random.between(200, 1_200)) // moments of chance are the point
+      const member = arena.random.pick(members)
+      heldAtFreeze.push(member.unfinished().length)
+      const thaw = member.freeze()
+      await sleep(arena.leaseMs * arena.random.between(1.5, 3)) // the fault itself
+      thaw()
+      if (await arena.works(member)) goneOn++
+    }
+    const verdict = await arena.finish()
+    const stale = await arena.counter('stale')
+    const problems = goneOn < count ? [`${count - goneOn} times a worker did not go on after SIGCONT`] : []
+    const facts = { freezes: count, ...spread('held', heldAtFreeze), wentOn: goneOn, staleResultsRefused: stale }
+    return { facts, verdict, problems }
+  } finally {
+    await arena.close()
+  }
+}
