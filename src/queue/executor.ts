@@ -116,6 +116,24 @@ export class Executor {
     }
   }
 
+  /**
+   * The server forgot that these had been handed out: they are, or will be, other attempts. Nothing that these do counts any more.
+   */
+  forget(isForgotten: (attempt: Attempt) => boolean): Attempt[] {
+    const forgotten = [...this.#running].filter((attempt) => !attempt.isSettled && isForgotten(attempt))
+    for (const attempt of forgotten) {
+      attempt.isSettled = true
+      this.#deps.table.release(attempt.slot)
+      const message = `Redis forgot that job ${formatJobId(attempt.lane.queue, attempt.place)} had been handed out; its result will not count`
+      this.#abort(
+        attempt,
+        'lease_lost',
+        new LeaseLostError(message, { jobId: attempt.place, attempt: attemptNumber(attempt) }),
+      )
+    }
+    return forgotten
+  }
+
   /** Aborts what is past its timeout, and counts as failed what does not return within the grace after it. Call from a regular timer. */
   checkDeadlines(): void {
     const now = this.#deps.clock.monotonicMs()

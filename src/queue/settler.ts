@@ -68,6 +68,17 @@ export class Settler {
     return sum
   }
 
+  /** Drops outcomes of attempts that the server forgot; they are not reported to anybody. */
+  forget(isForgotten: (attempt: Attempt) => boolean): Attempt[] {
+    const forgotten: Attempt[] = []
+    for (const reports of this.#queues.values()) {
+      forgotten.push(...reports.waiting.map(({ attempt }) => attempt).filter(isForgotten))
+      reports.waiting = reports.waiting.filter(({ attempt }) => !isForgotten(attempt))
+    }
+    for (const { slot } of forgotten) this.#deps.table.release(slot)
+    return forgotten
+  }
+
   /** Sends what gathered: call when a session begins. */
   flush(): void {
     for (const reports of this.#queues.values()) void this.#send(reports)

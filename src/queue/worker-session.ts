@@ -46,6 +46,8 @@ export interface SessionRequest {
   readonly before: { readonly readId: number; readonly workId: number; readonly bootId: string } | undefined
   /** Entries that really run, or are finished and not settled, of one stream. */
   readonly running: (queue: string, letter: StreamLetter) => readonly string[]
+  /** Called in a new life of the server, before anything is read in it: what still runs may have been forgotten. */
+  readonly onNewBoot: (work: NamespaceConnection, consumer: string) => Promise<void>
   /** Tells the keeper the new name before anything is held under it. */
   readonly onConsumer: (consumer: string) => void
 }
@@ -68,6 +70,7 @@ export async function openSession(request: SessionRequest): Promise<WorkerSessio
     const consumer = `${workerId}.${number}`
     request.onConsumer(consumer)
     await adoptAll(request, work, consumer)
+    if (request.before && request.before.bootId !== work.bootId) await request.onNewBoot(work, consumer)
     return new WorkerSession(read, work, consumer, await roundTrip(read))
   } catch (error) {
     read?.destroy()

@@ -15,9 +15,9 @@ import { Keeper } from './keeper.ts'
 import { largePayloadKey, queueKey, type StreamLetter, streamKey } from './keys.ts'
 import { type EntryOptions, parseOptions } from './entry.ts'
 import { Lane } from './lane.ts'
-import { LeaseTable } from './lease-table.ts'
+import { type HeldEntry, LeaseTable } from './lease-table.ts'
 import type { LossDetector } from './loss-detector.ts'
-import { mustReopen } from './namespace.ts'
+import { mustReopen, type NamespaceConnection } from './namespace.ts'
 import type { Outcome } from './outcome.ts'
 import { Rescuer } from './rescuer.ts'
 import { loadScripts } from './scripts.ts'
@@ -296,6 +296,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       losses: this.#deps.losses,
       before: this.#before,
       running: (queue, letter) => this.#owned(queue, letter),
+      onNewBoot: (work, consumer) => this.#dropForgotten(work, consumer),
       onConsumer: (consumer) => this.#keeper.setConsumer(consumer),
     })
     this.#healthySinceMs = this.#clock.monotonicMs()
@@ -310,6 +311,40 @@ export class Worker extends EventEmitter<WorkerEvents> {
       const stream = this.#streams.at(ref)
       return stream.queue === queue && stream.letter === letter ? [entry] : []
     })
+  }
+
+  /**
+   * A server that came back from an older state may not know that it had handed these out. The same entry is then read again, perhaps
+   * by this very worker, which would hold two attempts of one entry; or its id is issued once more for another job (attack 4).
+   */
+  async #dropForgotten(work: NamespaceConnection, consumer: string): Promise<void> {
+    const queues = this.#streams.queues
+    const owned = this.#table.owned(Number.NEGATIVE_INFINITY)
+    const forgotten = new Set<string>()
+    for (let from = 0; from < owned.length; from += 500) {
+      const page = owned.slice(from, from + 500)
+      const flat = page.flatMap(({ ref, entry }) => {
+        const { queue, letter } = this.#streams.at(ref)
+        return [`${queues.indexOf(queue) + 1}${letter}`, entry]
+      })
+      const header = JSON.stringify({ w: this.id, c: consumer, q: queues, n: page.length })
+      const lost = await work.connection.run<number[]>(loadScripts().renew, work.prefix, [header, ...flat])
+      for (const position of lost) {
+        const { slot, entry } = page[position - 1] as HeldEntry
+        forgotten.add(`${slot} ${entry}`)
+      }
+    }
+    if (forgotten.size === 0) return
+    const isForgotten = ({ slot, entry }: Attempt) => forgotten.has(`${slot} ${entry}`)
+    const attempts = [...this.#executor.forget(isForgotten), ...this.#settler.forget(isForgotten)]
+    for (const attempt of attempts) if (!attempt.isResent) this.emit('stale', describe(attempt))
+    this.#log.warn(
+      {
+        attempts: attempts.length,
+        jobs: attempts.slice(0, 20).map(({ lane, place }) => formatJobId(lane.queue, place)),
+      },
+      'Redis came back without knowing that it had handed these jobs out; they run again unless their outcome had arrived',
+    )
   }
 
   async #fetchLoop(): Promise<void> {
