@@ -60,6 +60,15 @@ export class ScriptScene implements AsyncDisposable {
     return scene
   }
 
+  /** Begins anew with nothing. */
+  async reset(): Promise<void> {
+    await this.namespace.flush()
+    this.namespace.nowMs = BEGIN_MS
+    this.#boot = ''
+    await this.newLife()
+    this.pass(LEASE_MS)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#database.close()
     await this.#stop()

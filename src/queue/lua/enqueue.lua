@@ -52,13 +52,14 @@ local function accept(i)
     d = ''
   end
   if due and due > at then
-    call('HSET', recs, id, record(x.k and 'k' or '', t, o, d))
+    -- Here and below the name first: one without a record is passed over, a record without a name would stay for ever.
     call('ZADD', later, int(due), id)
+    call('HSET', recs, id, record(x.k and 'k' or '', t, o, d))
     if not soonest or due < soonest then soonest = due end
   elseif x.k then
     if call('HEXISTS', base(q) .. ':slots', x.k) == 1 then
-      call('HSET', recs, id, record('k', t, o, d))
       call('RPUSH', P .. 'g:' .. q .. ':' .. x.k, id)
+      call('HSET', recs, id, record('k', t, o, d))
     else
       place(q, 'm', id, nil, t, o, d)
       call('HSET', base(q) .. ':slots', x.k, id)

@@ -29,6 +29,10 @@ local function locate(id)
   return nil
 end
 
+local function dropPayload(id, opts)
+  if opts.p then call('UNLINK', P .. 'p:' .. q .. ':' .. id) end
+end
+
 -- Deletes a job for good. A held key goes to the next job.
 local function vanish(id, at, letter, entry)
   if at == 'stream' then
@@ -37,23 +41,19 @@ local function vanish(id, at, letter, entry)
     if not t then return 'not_found' end
     if holder(key, entry) then return 'active' end
     local opts = options(o)
-    if opts.k and call('HGET', base(q) .. ':slots', opts.k) == id then admitNext(q, opts.k, entry) end
-    if opts.p then call('UNLINK', P .. 'p:' .. q .. ':' .. id) end
+    if opts.k then admitNext(q, opts.k, id, entry) end
     removeEntry(q, letter, entry, id)
+    dropPayload(id, opts)
   else
     local _, _, o = parseRecord(call('HGET', recs, id))
     local opts = options(o)
-    if opts.k then
-      if at == 'gated' then
-        call('LREM', P .. 'g:' .. q .. ':' .. opts.k, 1, id)
-      elseif call('HGET', base(q) .. ':slots', opts.k) == id then
-        admitNext(q, opts.k, opts.f)
-      end
-    end
-    if opts.p then call('UNLINK', P .. 'p:' .. q .. ':' .. id) end
-    -- The reference first, then the record: half way it is a record that verify names, never a name without a job.
-    if at == 'delayed' then call('ZREM', later, id) elseif at == 'dead' then call('ZREM', dead, id) end
+    if opts.k then admitNext(q, opts.k, id, opts.f) end
+    -- Failing half way leaves a name without a record, which is passed over; of a dead letter a record, which can be purged again.
+    if at == 'dead' then call('ZREM', dead, id) end
     call('HDEL', recs, id)
+    if at == 'delayed' then call('ZREM', later, id) end
+    if at == 'gated' and opts.k then call('LREM', P .. 'g:' .. q .. ':' .. opts.k, 1, id) end
+    dropPayload(id, opts)
   end
   count(q, counters[a.to], 1)
   return counters[a.to]
@@ -61,6 +61,8 @@ end
 
 -- A dead letter starts anew at the front, its history kept; a keyed one goes through its key's gate.
 local function retry(id, at)
+  -- Begun before, and failed half way: it is in a stream already.
+  if at == 'stream' and call('ZREM', dead, id) + call('HDEL', recs, id) > 0 then return 'retried' end
   if at ~= 'dead' then return at and 'not_dead' or 'not_found' end
   local _, t, o, d = parseRecord(call('HGET', recs, id))
   local opts = options(o)

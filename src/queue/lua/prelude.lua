@@ -118,24 +118,26 @@ local function wake(q, due)
   if tonumber(head[2]) == due then call('PUBLISH', P .. 'wake', q .. ' ' .. int(due)) end
 end
 
--- Lets the next job of a key through to the front, or frees the key. `entry`: the last attempt under this key, or nil.
+-- Lets the next job of a key through to the front, or frees the key. `id`: the job that leaves it; it may have left already, when what
+-- follows failed and is done again. `entry`: the last attempt under this key, or nil.
 -- Adds before it removes: a failure half way leaves the job twice, never nowhere.
-local function admitNext(q, key, entry)
+local function admitNext(q, key, id, entry)
   local list = P .. 'g:' .. q .. ':' .. key
+  if call('HGET', base(q) .. ':slots', key) ~= id then return end
   while true do
-    local id = call('LINDEX', list, 0)
-    if not id then
+    local nextId = call('LINDEX', list, 0)
+    if not nextId then
       -- The key's next job must have a higher fence, even if the clock is set back before it comes.
       if entry then raiseFloor(q, entry) end
       call('HDEL', base(q) .. ':slots', key)
       return
     end
-    local text = call('HGET', base(q) .. ':recs', id)
+    local text = call('HGET', base(q) .. ':recs', nextId)
     if text then
       local _, t, o, d = parseRecord(text)
-      place(q, 'f', id, entry, t, o, d)
-      call('HSET', base(q) .. ':slots', key, id)
-      call('HDEL', base(q) .. ':recs', id)
+      place(q, 'f', nextId, entry, t, o, d)
+      call('HSET', base(q) .. ':slots', key, nextId)
+      call('HDEL', base(q) .. ':recs', nextId)
       call('LPOP', list)
       return
     end
@@ -143,12 +145,13 @@ local function admitNext(q, key, entry)
   end
 end
 
--- Removes an attempt's entry once everything that follows from it has been written.
+-- Removes an attempt's entry once everything that follows from it has been written. The note where it stands goes first: of what is
+-- done again after a failure, only the entry shows that it was not finished.
 local function removeEntry(q, letter, entry, id)
   local key = stream(q, letter)
+  if id then call('HDEL', base(q) .. ':where', id) end
   call('XDEL', key, entry)
   call('XACK', key, GROUP, entry)
-  if id then call('HDEL', base(q) .. ':where', id) end
 end
 
 local function count(q, name, n) call('HINCRBY', base(q) .. ':n', name, n) end
@@ -169,7 +172,7 @@ local function bury(q, letter, entry, id, t, opts, d, reason)
   opts.da = died
   call('HSET', base(q) .. ':recs', id, record(opts.k and 'kr' or 'r', t, cjson.encode(opts), d))
   call('ZADD', base(q) .. ':dead', int(died), id)
-  if opts.k then admitNext(q, opts.k, entry) end
+  if opts.k then admitNext(q, opts.k, id, entry) end
   removeEntry(q, letter, entry, id)
   count(q, 'died', 1)
 end

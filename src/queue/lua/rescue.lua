@@ -39,6 +39,10 @@ for _, item in ipairs(claimed[2]) do
     out[3] = out[3] + 1
   else
     place(q, 's', id, entry, t, cjson.encode(opts), d)
+    -- A settlement may have failed half way, with its worker dead before it could send it again: the job is here and nowhere else.
+    call('ZREM', base(q) .. ':later', id)
+    call('ZREM', base(q) .. ':dead', id)
+    call('HDEL', base(q) .. ':recs', id)
     removeEntry(q, letter, entry, nil)
     out[2] = out[2] + 1
   end

@@ -18,13 +18,14 @@ local function complete(letter, n, withIds)
   local gone = call('XDEL', key, unpack(ARGV, at, at + n - 1))
   local done = n
   if gone == n then
-    call('XACK', key, GROUP, unpack(ARGV, at, at + n - 1))
     if withIds then call('HDEL', base(q) .. ':where', unpack(ARGV, at + n, at + 2 * n - 1)) end
+    call('XACK', key, GROUP, unpack(ARGV, at, at + n - 1))
   else
-    -- XACK now tells which: 1 = deleted just now and ours, 0 = had been taken over.
+    -- What is pending tells which: those that were deleted just now and ours still are, those that had been taken over are not.
     for j = at, at + n - 1 do
-      if call('XACK', key, GROUP, ARGV[j]) == 1 then
+      if holder(key, ARGV[j]) then
         if withIds then call('HDEL', base(q) .. ':where', ARGV[j + n]) end
+        call('XACK', key, GROUP, ARGV[j])
       else
         done = done - 1
         stale[#stale + 1] = letter .. ':' .. ARGV[j]
@@ -40,7 +41,7 @@ local completed = 0
 local outcomes = {}
 
 function outcomes.completed(x, _, opts)
-  if opts.k then admitNext(q, opts.k, x.e) end
+  if opts.k then admitNext(q, opts.k, x.i, x.e) end
   removeEntry(q, x.s, x.e, x.i)
   completed = completed + 1
 end
@@ -55,8 +56,9 @@ function outcomes.delayed(x, t, opts, d)
     x.er.n, x.er.at = (opts.a or 0), now()
     note(opts, x.er)
   end
-  call('HSET', base(q) .. ':recs', x.i, record(opts.k and 'kr' or 'r', t, cjson.encode(opts), d))
+  -- The name first: one without a record is dropped when it is due, a record without a name would stay.
   call('ZADD', base(q) .. ':later', int(due), x.i)
+  call('HSET', base(q) .. ':recs', x.i, record(opts.k and 'kr' or 'r', t, cjson.encode(opts), d))
   removeEntry(q, x.s, x.e, x.i)
   count(q, x.a and 'retried' or 'snoozed', 1)
   wake(q, due)
@@ -89,7 +91,7 @@ end
 
 local function vanish(counter)
   return function(x, _, opts)
-    if opts.k then admitNext(q, opts.k, x.e) end
+    if opts.k then admitNext(q, opts.k, x.i, x.e) end
     removeEntry(q, x.s, x.e, x.i)
     count(q, counter, 1)
   end
@@ -111,8 +113,11 @@ for j = at, at + a.m - 1 do
       call('UNLINK', P .. 'p:' .. q .. ':' .. x.i)
     end
   else
-    -- Pending but deleted behind our back: nothing is left to settle, and the dead entry must not be claimed for ever.
-    if who and isOf(who, worker) then call('XACK', key, GROUP, x.e) end
+    -- Pending but deleted: behind our back, or by a settlement that then failed. Nothing is left to settle but what names the entry.
+    if who and isOf(who, worker) then
+      if call('HGET', base(q) .. ':where', x.i) == x.s .. ':' .. x.e then call('HDEL', base(q) .. ':where', x.i) end
+      call('XACK', key, GROUP, x.e)
+    end
     stale[#stale + 1] = x.s .. ':' .. x.e
   end
 end

@@ -1,0 +1,342 @@
+import type { FailingCase, PreparedCall } from './failing-calls.ts'
+import { LEASE_MS, QUEUE } from './namespace-under-test.ts'
+import type { Held, SceneJob, ScriptScene } from './script-scene.ts'
+import type { SettledOutcome } from './server-model.ts'
+
+// For each script the states in which it does each thing that it can do: together they reach every redis.call.
+
+const settleHeader = { q: QUEUE, w: 'a', lists: [], m: 1 }
+const DELAYED = { r: 'delayed', d: 5, a: true, er: { m: 'Error' } } as const
+const DEAD = { r: 'dead', rs: 'attempts used up', a: true } as const
+const KEYED_PAIR = [{ key: 'k' }, { key: 'k' }]
+
+function settleCase(name: string, jobs: readonly SceneJob[], outcome: SettledOutcome): FailingCase {
+  return {
+    name: `settle: ${name}`,
+    script: 'settle',
+    async prepare(scene) {
+      await scene.enqueue(...jobs)
+      return settling(await scene.readOne('a'), outcome)
+    },
+  }
+}
+
+function settling(held: Held, outcome: SettledOutcome): PreparedCall {
+  const args = [JSON.stringify({ s: held.letter, e: held.entry, i: held.id, ...outcome })]
+  const isEnd = outcome.r === 'completed' || outcome.r === 'cancelled' || outcome.r === 'expired'
+  return { header: settleHeader, args, ends: isEnd ? [held.id] : [] }
+}
+
+function moveCase(
+  name: string,
+  to: 'cancel' | 'retry' | 'purge',
+  prepare: (scene: ScriptScene) => Promise<string | undefined>,
+): FailingCase {
+  return {
+    name: `move: ${name}`,
+    script: 'move',
+    async prepare(scene) {
+      const id = (await prepare(scene)) ?? ''
+      return { header: { q: QUEUE, to, n: 1 }, args: [id], ends: to === 'retry' ? [] : [id] }
+    },
+  }
+}
+
+export const FAILING_CASES: readonly FailingCase[] = [
+  {
+    name: 'enqueue: jobs of every kind',
+    script: 'enqueue',
+    async prepare(scene) {
+      await scene.enqueue({ key: 'k' }, { idempotency: 'u1' })
+      const job = (options: object, control: object) => ['x', JSON.stringify(options), 'null', JSON.stringify(control)]
+      const flat = [
+        ['x', '', 'null', ''],
+        job({ i: 'gated', k: 'k' }, { i: 'gated', k: 'k' }),
+        job({ i: 'free', k: 'free' }, { i: 'free', k: 'free' }),
+        job({ i: 'delayed' }, { i: 'delayed', in: 5 }),
+        job({ i: 'delayed-keyed', k: 'k' }, { i: 'delayed-keyed', in: 5, k: 'k' }),
+        job({ i: 'due' }, { i: 'due', in: 0 }),
+        job({ i: 'big', p: 4 }, { i: 'big', big: true }),
+        ['x', '', 'null', JSON.stringify({ u: 'u1', ut: 60_000 })],
+        ['x', '', 'null', JSON.stringify({ u: 'u2', ut: 60_000 })],
+      ]
+      return { header: { q: QUEUE, n: flat.length, max: 100 }, args: flat.flat() }
+    },
+  },
+  {
+    name: 'enqueue: the first job of a queue, full',
+    script: 'enqueue',
+    prepare: async () => ({ header: { q: QUEUE, n: 2, max: 1 }, args: ['x', '', 'null', '', 'x', '', 'null', ''] }),
+  },
+  {
+    name: 'enqueue: nothing accepted',
+    script: 'enqueue',
+    prepare: async () => ({ header: { q: QUEUE, n: 1, max: 0 }, args: ['x', '', 'null', ''] }),
+  },
+  {
+    name: 'settle: plain completions',
+    script: 'settle',
+    async prepare(scene) {
+      await scene.enqueue({}, {}, {})
+      const entries = (await scene.read('a', 'm', 2)).map(({ entry }) => entry)
+      return { header: { ...settleHeader, lists: [['m', 2, false]], m: 0 }, args: entries, ends: entries }
+    },
+  },
+  {
+    name: 'settle: plain completions with ids, one of them stale',
+    script: 'settle',
+    async prepare(scene) {
+      await scene.enqueue({ in: 1 }, { in: 1 })
+      scene.pass(1)
+      await scene.promote()
+      const [first, second] = (await scene.read('a', 'f', 2)) as [Held, Held]
+      await scene.rescue(second)
+      const header = { ...settleHeader, lists: [['f', 2, true]], m: 0, h: 'line', hn: 10, ha: 1_000 }
+      return { header, args: [first.entry, second.entry, first.id, second.id], ends: [first.id] }
+    },
+  },
+  {
+    name: 'settle: plain completions with ids',
+    script: 'settle',
+    async prepare(scene) {
+      await scene.enqueue({ in: 1 })
+      scene.pass(1)
+      await scene.promote()
+      const { entry, id } = await scene.readOne('a', 'f')
+      return { header: { ...settleHeader, lists: [['f', 1, true]], m: 0 }, args: [entry, id], ends: [id] }
+    },
+  },
+  settleCase('completed, the next of its key waits', KEYED_PAIR, { r: 'completed' }),
+  settleCase('completed, the last of its key', [{ key: 'k' }], { r: 'completed' }),
+  settleCase('completed, with a large payload', [{ big: true }], { r: 'completed' }),
+  settleCase('cancelled', KEYED_PAIR, { r: 'cancelled' }),
+  settleCase('expired', [{ big: true }], { r: 'expired' }),
+  settleCase('delayed', [{}], DELAYED),
+  settleCase('delayed, the next of its key waits', KEYED_PAIR, DELAYED),
+  settleCase('released', [{}], { r: 'released' }),
+  settleCase('aside', [{ type: 'y' }], { r: 'aside' }),
+  {
+    name: 'settle: released, with the clock set back',
+    script: 'settle',
+    async prepare(scene) {
+      await scene.enqueue({}, {})
+      const [first, second] = (await scene.read('a', 'm', 2)) as [Held, Held]
+      scene.pass(1_000)
+      await scene.settle(first, { r: 'released' })
+      scene.pass(-2_000)
+      return settling(second, { r: 'released' })
+    },
+  },
+  {
+    name: 'settle: completed, with a name without a record first at the gate of its key',
+    script: 'settle',
+    async prepare(scene) {
+      const [, gone = ''] = await scene.enqueue({ key: 'k' }, { key: 'k' }, { key: 'k' })
+      await scene.namespace.command('HDEL', `${scene.namespace.prefix}q:${QUEUE}:recs`, gone)
+      const held = await scene.readOne('a')
+      return { ...settling(held, { r: 'completed' }), ends: [held.id, gone] }
+    },
+  },
+  settleCase('dead', [{}], DEAD),
+  settleCase('dead, the next of its key waits', KEYED_PAIR, DEAD),
+  {
+    name: 'settle: an entry deleted behind our back',
+    script: 'settle',
+    async prepare(scene) {
+      await scene.enqueue({})
+      const held = await scene.readOne('a')
+      await scene.namespace.command('XDEL', `${scene.namespace.prefix}q:${QUEUE}`, held.entry)
+      return { ...settling(held, DELAYED), ends: [held.id] }
+    },
+  },
+  {
+    name: 'rescue: to the suspects',
+    script: 'rescue',
+    async prepare(scene) {
+      await scene.enqueue({}, ...KEYED_PAIR)
+      await age(scene, await scene.read('a', 'm', 3))
+      return { header: rescueHeader('m') }
+    },
+  },
+  {
+    name: 'rescue: to the dead letters',
+    script: 'rescue',
+    async prepare(scene) {
+      await scene.enqueue(...KEYED_PAIR)
+      await scene.rescue(await scene.readOne('a'))
+      await age(scene, await scene.read('a', 's'))
+      return { header: { ...rescueHeader('s'), maxStalls: 1 } }
+    },
+  },
+  {
+    name: 'rescue: jobs without a handler',
+    script: 'rescue',
+    async prepare(scene) {
+      await scene.enqueue({ type: 'y' }, { type: 'y' })
+      for (const held of await scene.read('a', 'm', 2)) await scene.settle(held, { r: 'aside' })
+      return { header: { ...rescueHeader('ty'), grace: 0 } }
+    },
+  },
+  {
+    name: 'promote: jobs of every kind',
+    script: 'promote',
+    async prepare(scene) {
+      await scene.enqueue({}, { key: 'held' }, { in: 1 }, { in: 1, key: 'held' }, { in: 1, key: 'free' }, { in: 1000 })
+      await scene.settle(await scene.readOne('a'), { r: 'delayed', d: 1, a: true })
+      scene.pass(1)
+      return { header: { q: QUEUE, limit: 10 } }
+    },
+  },
+  moveCase('cancels what waits', 'cancel', async (scene) => (await scene.enqueue({}))[0]),
+  moveCase('cancels the holder of a key', 'cancel', async (scene) => (await scene.enqueue(...KEYED_PAIR))[0]),
+  moveCase('cancels what waits for its key', 'cancel', async (scene) => (await scene.enqueue(...KEYED_PAIR))[1]),
+  moveCase('cancels what is delayed', 'cancel', async (scene) => (await scene.enqueue({ in: 5, big: true }))[0]),
+  moveCase(
+    'cancels what waits, with a large payload',
+    'cancel',
+    async (scene) => (await scene.enqueue({ big: true }))[0],
+  ),
+  moveCase('cancels the holder of a key between attempts', 'cancel', async (scene) => {
+    const [id] = await scene.enqueue(...KEYED_PAIR)
+    await scene.settle(await scene.readOne('a'), { r: 'delayed', d: 5 })
+    return id
+  }),
+  moveCase('cancels what was retried', 'cancel', async (scene) => {
+    const [id] = await scene.enqueue({})
+    await scene.settle(await scene.readOne('a'), { r: 'released' })
+    return id
+  }),
+  moveCase('retries a dead letter', 'retry', async (scene) => {
+    const [id] = await scene.enqueue({})
+    await scene.settle(await scene.readOne('a'), DEAD)
+    return id
+  }),
+  moveCase('retries a dead letter whose key is free', 'retry', async (scene) => {
+    const [id] = await scene.enqueue({ key: 'k' })
+    await scene.settle(await scene.readOne('a'), DEAD)
+    return id
+  }),
+  moveCase('retries a dead letter whose key is held', 'retry', async (scene) => {
+    const [id] = await scene.enqueue(...KEYED_PAIR)
+    await scene.settle(await scene.readOne('a'), DEAD)
+    return id
+  }),
+  moveCase('retries a dead letter once more, after the first time failed half way', 'retry', async (scene) => {
+    const [id] = await scene.enqueue({})
+    await scene.settle(await scene.readOne('a'), DEAD)
+    const { records } = await scene.namespace.look()
+    const record = records.get(id ?? '')
+    await scene.move('retry', id ?? '')
+    const base = `${scene.namespace.prefix}q:${QUEUE}`
+    await scene.namespace.command('HSET', `${base}:recs`, id ?? '', `${record?.flags}\nx\n{}\nnull`)
+    await scene.namespace.command('ZADD', `${base}:dead`, '1', id ?? '')
+    return id
+  }),
+  moveCase('purges a dead letter', 'purge', async (scene) => {
+    const [id] = await scene.enqueue({ big: true })
+    await scene.settle(await scene.readOne('a'), DEAD)
+    return id
+  }),
+  {
+    name: 'adopt',
+    script: 'adopt',
+    async prepare(scene) {
+      await scene.enqueue({}, {}, {}, { key: 'k' })
+      const [first, second] = (await scene.read('a', 'm', 4)) as [Held, Held]
+      await scene.namespace.command('XDEL', `${scene.namespace.prefix}q:${QUEUE}`, second.entry)
+      return { header: { w: 'a', n: 2, c: 'a.2', q: QUEUE, s: 'm', limit: 10 }, args: [first.entry] }
+    },
+  },
+  {
+    name: 'release',
+    script: 'release',
+    async prepare(scene) {
+      await scene.enqueue({}, {}, {})
+      const held = await scene.read('a', 'm', 3)
+      await scene.namespace.command('XDEL', `${scene.namespace.prefix}q:${QUEUE}`, held[1]?.entry ?? '')
+      const args = held.flatMap(({ letter, entry }) => [`1${letter}`, entry, ''])
+      return { header: { w: 'a', q: [QUEUE], n: 3 }, args }
+    },
+  },
+  {
+    name: 'renew',
+    script: 'renew',
+    async prepare(scene) {
+      await scene.enqueue({})
+      const { letter, entry } = await scene.readOne('a')
+      return { header: { w: 'a', c: 'a.1', q: [QUEUE], n: 1 }, args: [`1${letter}`, entry] }
+    },
+  },
+  {
+    name: 'open: another life of the server',
+    script: 'open',
+    async prepare(scene) {
+      await scene.enqueue({}, { key: 'k' })
+      await scene.read('a', 'm', 1)
+      return { header: { pair: 'other', queues: [QUEUE], groups: true } }
+    },
+  },
+  {
+    name: 'open: the first time, with another queue',
+    script: 'open',
+    async prepare(scene) {
+      await scene.namespace.flush()
+      return { header: { pair: 'first', queues: [QUEUE], groups: true } }
+    },
+  },
+  {
+    name: 'beat',
+    script: 'beat',
+    async prepare(scene) {
+      await scene.enqueue({}, {}, { type: 'y' })
+      for (const worker of ['a', 'b', 'c'])
+        await scene.namespace.run('beat', { w: worker, about: '{}', queues: [QUEUE], gone: 10 })
+      for (const held of await scene.read('a', 'm', 3)) {
+        if (held.id.endsWith('-2')) await scene.settle(held, { r: 'aside' })
+        else await scene.rescue(held)
+      }
+      await scene.read('b', 's')
+      scene.pass(100)
+      return { header: { w: 'c', about: '{}', queues: [QUEUE], gone: 10 } }
+    },
+  },
+  {
+    name: 'beat: a worker leaves',
+    script: 'beat',
+    async prepare(scene) {
+      await scene.enqueue({})
+      await scene.namespace.run('beat', { w: 'a', about: '{}', queues: [QUEUE], gone: 10 })
+      await scene.read('a', 'm')
+      return { header: { w: 'a', queues: [], gone: 0 } }
+    },
+  },
+  {
+    name: 'count',
+    script: 'count',
+    async prepare(scene) {
+      await scene.enqueue({}, {}, { type: 'y' }, { in: 5 })
+      const [held] = await scene.read('a', 'm')
+      if (held) await scene.settle(held, { r: 'aside' })
+      return { header: { queues: [QUEUE] } }
+    },
+  },
+  {
+    name: 'lose',
+    script: 'lose',
+    async prepare(scene) {
+      await scene.enqueue({})
+      return { header: { boot: '1-0', q: QUEUE, lost: 1, from: 1, to: 2 } }
+    },
+  },
+]
+
+function rescueHeader(letter: string): object {
+  return { q: QUEUE, s: letter, lease: LEASE_MS, cursor: '0-0', limit: 10, consumer: 'r.1', maxStalls: 3 }
+}
+
+async function age(
+  scene: ScriptScene,
+  held: readonly { letter: string; entry: string; worker: string }[],
+): Promise<void> {
+  await scene.namespace.age(held.map(({ letter, entry, worker }) => ({ letter, entry, owner: `${worker}.1` })))
+}
