@@ -2,13 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { isRecentEnough, MINIMUM_VERSION, parseVersion, planInstallation } from './redis-installation.ts'
 
 // Sees to it that redis-server can be started. Nothing is started here, and a server that already runs is left alone.
-//
-//   node scripts/ensure-redis.ts [--unless-url]     --unless-url: nothing is needed where REDIS_URL names a server
 
 type Outcome = { isOk: boolean; output: string }
 
-const hasOtherServer = process.argv.includes('--unless-url') && Boolean(process.env.REDIS_URL)
-if (!hasOtherServer) process.exitCode = ensureRedis() ? 0 : 1
+process.exitCode = ensureRedis() ? 0 : 1
 
 function ensureRedis(): boolean {
   const found = installedVersion()

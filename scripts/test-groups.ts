@@ -14,4 +14,5 @@ export const TEST_GROUPS: TestGroup[] = [
   { name: 'support', globs: ['test/support/**/*.test.ts'] },
   { name: 'scripts', globs: ['scripts/**/*.test.ts'] },
   { name: 'bench', globs: ['bench/**/*.test.ts'] },
+  { name: 'demo', globs: ['demo/**/*.test.ts'] },
 ]
