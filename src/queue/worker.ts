@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events'
 import { hostname } from 'node:os'
 import type { MocaConfig } from '../config/config.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { ConfigError } from '../errors.ts'
+import { ClosedError, ConfigError } from '../errors.ts'
 import type { JobHandler } from '../job/job.ts'
 import { formatJobId, requireQueueName } from '../job/job-id.ts'
 import type { Logger } from '../logger.ts'
@@ -193,8 +193,12 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#link = new Link(() => this.#openSession(), this.#log, this.#clock)
   }
 
-  /** Connects and begins to work. Resolves when the first session is open; waits for a server that is not there yet. Twice is harmless. */
+  /**
+   * Connects and begins to work. Resolves when the first session is open; waits for a server that is not there yet. Twice is harmless.
+   * Rejects with ClosedError once it was stopped: make another.
+   */
   start(): Promise<void> {
+    if (this.#stopped) return Promise.reject(new ClosedError('This worker'))
     this.#started ??= this.#start()
     return this.#started
   }
