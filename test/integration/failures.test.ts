@@ -147,8 +147,10 @@ test('whatever is thrown is a failure, and the worker lives on', async () => {
   ]
   const handler = handle(once, ({ payload }) => {
     const { index, isAsync } = payload as { index: number; isAsync: boolean }
-    if (!isAsync) throw thrown[index]
-    return Promise.reject(thrown[index])
+    const raise = () => {
+      throw thrown[index]
+    }
+    return isAsync ? (async () => raise())() : raise()
   })
   await bench.startWorker({ handlers: [handler] })
   for (const isAsync of [true, false]) {
