@@ -22,7 +22,7 @@ export interface Fault {
 }
 
 export interface ProxyOptions {
-  /** The port of the server, asked for every new connection: so clients can be led to another one (a failover). */
+  /** The port of the server, asked for every new connection. */
   readonly targetPort: () => number
 }
 
@@ -37,14 +37,14 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
 /** Made by `startProxy`. */
 export class Proxy {
   readonly #server: Server
-  readonly #options: ProxyOptions
+  #targetPort: () => number
   readonly #pairs = new Set<Pair>()
   #faults: readonly ActiveFault[] = []
   #isRefusing = false
 
   constructor(server: Server, options: ProxyOptions) {
     this.#server = server
-    this.#options = options
+    this.#targetPort = options.targetPort
     server.on('connection', (client) => this.#accept(client))
   }
 
@@ -71,6 +71,11 @@ export class Proxy {
   refuse(): void {
     this.#isRefusing = true
     this.cut()
+  }
+
+  /** Leads new connections to another server; those that are open stay where they are. */
+  setTarget(port: () => number): void {
+    this.#targetPort = port
   }
 
   /** Replaces the faults that are in force. */
@@ -108,7 +113,7 @@ export class Proxy {
       client.destroy()
       return
     }
-    const server = connect({ port: this.#options.targetPort(), host: '127.0.0.1', allowHalfOpen: true })
+    const server = connect({ port: this.#targetPort(), host: '127.0.0.1', allowHalfOpen: true })
     const pair = new Pair(client, server, () => this.#faults)
     this.#pairs.add(pair)
     pair.onClosed(() => this.#pairs.delete(pair))
