@@ -12,6 +12,8 @@ import { decideFailure, type Outcome } from './outcome.ts'
 
 /** How many jobs start in one turn of the event loop: replies and timers get their share between. */
 const TURN_STARTS = 64
+/** How many jobs start, about, before the lanes that have some are dealt their shares anew. */
+const ROUND_STARTS = 64
 /** A handler past its timeout (and the grace after it) keeps its lease for so long, so that its outcome still counts. */
 const LEASE_MARGIN_MS = 30_000
 
@@ -26,6 +28,8 @@ export interface ExecutorDeps {
   readonly settle: (attempt: Attempt, outcome: Outcome, endedAtMs: number) => void
   /** There is room in a lane, or nothing runs any more. */
   readonly onRoom: (lane: Lane) => void
+  /** More jobs of a lane are on their way here. */
+  readonly expects: (lane: Lane) => boolean
   /** What was fetched before the process stood still must be confirmed before it starts. */
   readonly mustConfirm: (attempt: Attempt, nowMs: number) => boolean
   readonly confirm: (attempts: Attempt[]) => void
@@ -38,13 +42,16 @@ export interface ExecutorDeps {
 const COMPLETED: Outcome = { r: 'completed' }
 
 /**
- * Runs handlers. Which queue's job starts next follows the weights: in each turn of the event loop a queue with jobs may start its
- * share of TURN_STARTS, within its own concurrency.
+ * Runs handlers. Which queue's job starts next follows the weights: in each round a queue with jobs may start its share, within its own
+ * concurrency. A round ends when every queue that could start something has used up its share. A queue whose next jobs are on their
+ * way counts as well: a busy process uses up what it holds of a queue faster than it can fetch, and would never see two queues
+ * compete.
  */
 export class Executor {
   readonly #deps: ExecutorDeps
   readonly #running = new Set<Attempt>()
   #isTurnScheduled = false
+  #turnStarts = 0
   #isStopping = false
   #startingIn: Lane | undefined
   #alone: Attempt | undefined
@@ -73,7 +80,7 @@ export class Executor {
 
   accept(attempts: readonly Attempt[]): void {
     for (const attempt of attempts) attempt.lane.push(attempt)
-    this.#turn()
+    this.#startAll()
   }
 
   /** Runs one suspect with nothing beside it. */
@@ -153,38 +160,69 @@ export class Executor {
     })
   }
 
+  /** Nobody is waited for any more: what is held may start. */
+  resume(): void {
+    this.#scheduleTurn()
+  }
+
+  // Shares are dealt at the beginning of a turn only: in its midst handlers that have ended may still count as running.
   readonly #turn = (): void => {
     this.#isTurnScheduled = false
+    this.#turnStarts = 0
     const { lanes, strict } = this.#deps
-    let weights = 0
-    for (const lane of lanes) if (lane.buffered > 0) weights += lane.weight
+    if (strict || !lanes.some((lane) => lane.allowance > 0 && this.#competes(lane))) this.#dealRound()
+    this.#startAll()
+  }
+
+  #startAll(): void {
+    for (const lane of this.#deps.lanes) this.#startMore(lane)
+  }
+
+  #dealRound(): void {
+    const { lanes, strict } = this.#deps
+    const competing = lanes.filter((lane) => this.#competes(lane))
+    const weights = competing.reduce((sum, lane) => sum + lane.weight, 0)
+    const least = Math.min(...competing.map((lane) => lane.weight))
+    // Whole starts for the smallest, so that 100 to 1 stays 100 to 1. A lane that joins in the middle of a round gets its share of it.
+    const perWeight = competing.length > 0 ? Math.max(ROUND_STARTS / weights, 1 / least) : ROUND_STARTS
     for (const lane of lanes) {
-      lane.allowance = strict
-        ? TURN_STARTS
-        : Math.max(1, Math.floor((TURN_STARTS * lane.weight) / Math.max(1, weights)))
+      lane.allowance = strict ? Number.POSITIVE_INFINITY : Math.max(1, Math.round(lane.weight * perWeight))
     }
-    for (const lane of lanes) this.#startMore(lane)
+  }
+
+  #competes(lane: Lane): boolean {
+    return lane.canStart || this.#isAwaited(lane)
+  }
+
+  /** It has room, holds nothing, and the next reply brings jobs of it. */
+  #isAwaited(lane: Lane): boolean {
+    return lane.buffered === 0 && lane.running < lane.concurrency && this.#deps.expects(lane)
   }
 
   #startMore(lane: Lane): void {
     if (this.#isStopping || this.isAlone) return
     this.#startingIn = lane
-    while (lane.allowance > 0 && lane.canStart && this.#isItsTurn(lane)) {
+    while (this.#turnStarts < TURN_STARTS && lane.canStart && this.#isItsTurn(lane)) {
+      if (!this.#start(lane.shift() as Attempt)) continue
+      this.#turnStarts++
       lane.allowance--
-      this.#start(lane.shift() as Attempt)
     }
     this.#startingIn = undefined
-    if (lane.canStart) this.#scheduleTurn()
+    if (lane.canStart && !this.#isHeldUp(lane)) this.#scheduleTurn()
   }
 
   /** With `strict`, a queue waits while one of a higher weight could start something. Lanes are in the order of their weights. */
   #isItsTurn(lane: Lane): boolean {
-    if (!this.#deps.strict) return true
-    for (const other of this.#deps.lanes) {
-      if (other === lane) return true
-      if (other.canStart) return false
-    }
-    return true
+    const { lanes, strict } = this.#deps
+    if (!strict) return lane.allowance > 0
+    return !lanes.slice(0, lanes.indexOf(lane)).some((higher) => this.#competes(higher))
+  }
+
+  /** It waits for a reply, which begins a turn: until then another turn would change nothing. */
+  #isHeldUp(lane: Lane): boolean {
+    const { lanes, strict } = this.#deps
+    const others = strict ? lanes.slice(0, lanes.indexOf(lane)) : lanes
+    return others.some((other) => other.allowance > 0 && this.#isAwaited(other))
   }
 
   #scheduleTurn(): void {
@@ -193,12 +231,13 @@ export class Executor {
     setImmediate(this.#turn)
   }
 
-  #start(attempt: Attempt): void {
+  /** False: it does not start (now), and used up nothing of its lane's share. */
+  #start(attempt: Attempt): boolean {
     const { table, clock } = this.#deps
     const now = clock.monotonicMs()
     if (this.#deps.mustConfirm(attempt, now)) {
       this.#deps.confirm([attempt, ...this.takeBuffered()])
-      return
+      return false
     }
     const { handler, options, lane } = attempt
     const timeoutMs = options.tm ?? handler?.job.timeoutMs ?? 0
@@ -206,7 +245,7 @@ export class Executor {
     attempt.deadlineMs = timeoutMs > 0 ? now + timeoutMs : Number.POSITIVE_INFINITY
     if (!table.start(attempt.slot, attempt.deadlineMs + Math.max(LEASE_MARGIN_MS, this.#deps.graceMs * 2))) {
       table.release(attempt.slot) // the keeper has handed it back
-      return
+      return false
     }
     lane.running++
     this.#running.add(attempt)
@@ -218,6 +257,7 @@ export class Executor {
     } else {
       this.#run(attempt, attempt.payloadText)
     }
+    return true
   }
 
   /** Only a job that has not started yet expires: one that failed is retried by its policy. */
@@ -310,7 +350,7 @@ export class Executor {
 
   #failed(attempt: Attempt, error: unknown): void {
     const { handler, options } = attempt
-    if (!handler) return
+    if (!handler || attempt.isSettled) return
     const outcome = decideFailure({
       error,
       charged: options.a ?? 0,
@@ -354,7 +394,7 @@ export class Executor {
     lane.ended()
     if (this.#running.size === 0) this.#nothingRuns()
     if (this.#startingIn !== lane && lane.canStart) {
-      if (lane.allowance > 0) this.#startMore(lane)
+      if (this.#isItsTurn(lane)) this.#startMore(lane)
       else this.#scheduleTurn()
     }
     this.#deps.onRoom(lane)

@@ -71,6 +71,11 @@ export class Fetcher {
     return this.#lastFetchAtMs
   }
 
+  /** More jobs of this lane wait, and come with the next reply if it has room for them. */
+  expects(lane: Lane): boolean {
+    return this.#isBusy && !this.#wantsAlone && this.#hasSlots && (lane.isFrontFull || lane.isMainFull)
+  }
+
   /** Something has changed: there is room in a lane, a suspect waits, or all is done. */
   poke(lane: Lane): void {
     if (this.#wake) {
@@ -102,16 +107,22 @@ export class Fetcher {
       }
     } finally {
       signal.removeEventListener('abort', replan)
+      this.#isBusy = false
+      this.#deps.executor.resume() // nobody is waited for any more
     }
   }
 
   /** Lanes that want something now. */
   #plan(): Lane[] {
-    const { lanes, executor, table, clock } = this.#deps
-    if (executor.isAlone || this.#wantsAlone) return []
+    const { lanes, executor, clock } = this.#deps
+    if (executor.isAlone || this.#wantsAlone || !this.#hasSlots) return []
     const now = clock.monotonicMs()
-    if (table.freeSlots < ROUND_MOST * lanes.length) return []
     return lanes.filter((lane) => lane.bufferedBytes < BUFFER_BYTES && lane.wanted(now) > 0)
+  }
+
+  get #hasSlots(): boolean {
+    const { lanes, table } = this.#deps
+    return table.freeSlots >= ROUND_MOST * lanes.length
   }
 
   #isReadyForAlone(): boolean {
@@ -126,6 +137,7 @@ export class Fetcher {
       setTimeout(resolve, 20).unref()
     })
     this.#wake = undefined
+    if (!this.#hasSlots) this.#deps.executor.resume()
   }
 
   /** Reads what is there, without waiting. */
@@ -139,25 +151,18 @@ export class Fetcher {
       const free = lane.freeSlots
       if (free > 0 && lane.suspects > 0) reads.push(this.#read(session, [{ lane, letter: 's' }], 1))
       // Three of the front to one of the main stream while both have some: neither starves.
-      reads.push(
-        this.#readFront(session, lane, lane.isFrontFull ? Math.ceil((want * 3) / 4) : Math.min(want, FRONT_PROBE)),
-      )
-      reads.push(this.#read(session, [{ lane, letter: 'm' }], lane.isFrontFull ? Math.ceil(want / 4) : want))
+      const ofFront = lane.isFrontFull ? Math.ceil((want * 3) / 4) : Math.min(want, FRONT_PROBE)
+      const ofMain = lane.isFrontFull ? Math.ceil(want / 4) : want
+      reads.push(this.#read(session, [{ lane, letter: 'f' }], ofFront))
+      reads.push(this.#read(session, [{ lane, letter: 'm' }], ofMain))
       if (free > 0 && lane.sides.length > 0) reads.push(this.#read(session, sideSources(lane), 1))
     }
     const counts = await Promise.all(reads)
     if (counts.every((count) => count === 0)) this.#isBusy = false
   }
 
-  async #readFront(session: WorkerSession, lane: Lane, count: number): Promise<number> {
-    const found = await this.#read(session, [{ lane, letter: 'f' }], count)
-    lane.isFrontFull = found === count
-    return found
-  }
-
   /** Waits for one job on every stream that has room. */
   async #block(session: WorkerSession, plan: readonly Lane[], signal: AbortSignal): Promise<void> {
-    const { clock } = this.#deps
     const sources = plan.flatMap((lane): Source[] => {
       const main: Source[] = [
         { lane, letter: 'f' },
@@ -172,11 +177,11 @@ export class Fetcher {
         void session.work.connection.send(['CLIENT', 'UNBLOCK', String(session.read.clientId)]).catch(() => 0)
       }
     }, UNBLOCK_AGAIN_MS)
-    const from = clock.monotonicMs()
+    const from = idleMs()
     try {
       const found = await this.#read(session, sources, 1, this.#blockMs)
       // Twice at once: a backlog, or a stream of jobs that comes faster than one at a time can be fetched.
-      const isQuick = found > 0 && clock.monotonicMs() - from < Math.max(0.5, session.rttMs * 2)
+      const isQuick = found > 0 && idleMs() - from < Math.max(0.5, session.rttMs * 2)
       this.#quickReads = isQuick ? this.#quickReads + 1 : 0
       if (this.#quickReads >= 2) this.#isBusy = true
     } finally {
@@ -209,7 +214,12 @@ export class Fetcher {
     const reply = await session.read.send<Reply>(readCommand(session.consumer, count, blockMs, keys), blockMs)
     const now = clock.monotonicMs()
     this.#lastFetchAtMs = now
-    if (reply === null) return 0
+    // Before anything of it is delivered: what starts next depends on who has more.
+    if (blockMs === 0) noteDepth(sources[0], count, reply?.[0]?.[1].length ?? 0)
+    if (reply === null) {
+      this.#deps.executor.resume() // something may have waited for it
+      return 0
+    }
     const fetched: Attempt[] = []
     for (const [key, entries] of reply) {
       const { lane, letter } = sources[keys.indexOf(key)] as Source
@@ -338,6 +348,19 @@ function readOptions(text: string | undefined): EntryOptions | undefined {
   } catch {
     return undefined // told as unreadable
   }
+}
+
+/**
+ * How long this thread has waited for events in all. What a read took is measured by it: while handlers keep the event loop busy, a
+ * reply that came at once lies in the socket.
+ */
+function idleMs(): number {
+  return performance.eventLoopUtilization().idle
+}
+
+function noteDepth(source: Source | undefined, asked: number, found: number): void {
+  if (source?.letter === 'f') source.lane.isFrontFull = found >= asked
+  else if (source?.letter === 'm') source.lane.isMainFull = found >= asked
 }
 
 /** From its second rescue on a job may be what kills its workers. */

@@ -10,14 +10,15 @@ export class Lane {
   readonly weight: number
   readonly concurrency: number
   running = 0
-  /** How many it may still start in this turn of the event loop. */
+  /** How many it may still start in this round. */
   allowance = 0
   /** Suspects that wait, as last heard. */
   suspects = 0
   /** Side streams of types that this worker has handlers for. */
   sides: readonly string[] = []
-  /** The front stream gave all that was asked for: there is more. */
+  /** The front, or the main stream, gave all that was asked for: there is more. */
   isFrontFull = false
+  isMainFull = false
   bufferedBytes = 0
   readonly #buffer: (Attempt | undefined)[] = []
   #head = 0

@@ -150,6 +150,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       settle,
       serverNow,
       onRoom: (lane) => this.#fetcher.poke(lane),
+      expects: (lane) => this.#fetcher.expects(lane),
       mustConfirm: (attempt, nowMs) => this.#guard.mustConfirm(attempt.fetchedAtMs, nowMs),
       confirm: (attempts) => void this.#confirmAgain(attempts),
       loadPayload: (attempt) => this.#loadPayload(attempt),
