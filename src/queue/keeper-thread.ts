@@ -29,7 +29,7 @@ class KeeperThread {
   #consumer: string | undefined
   #beats = -1
   #beatAt = 0
-  #renewedAt = 0
+  #renewedAt = Number.NEGATIVE_INFINITY
   #isReady = false
   /** Taken from the table and not yet handed back: a failed attempt to do so is repeated. */
   #unreturned: HeldEntry[] = []
