@@ -212,7 +212,7 @@ test('stopping at any moment of the start ends it', async () => {
 test('workers that come and go all the time lose nothing and charge nothing', async () => {
   await using bench = openBench(redis)
   const runs = new Map<unknown, number>()
-  let isDone = false
+  const done = new AbortController()
   const handler = handle(job, async ({ payload, attempt }) => {
     assert.equal(attempt, 1)
     await new Promise(setImmediate)
@@ -220,10 +220,10 @@ test('workers that come and go all the time lose nothing and charge nothing', as
   })
   const options = { handlers: [handler], concurrency: 5, softTimeout: 200 }
   const churn = async () => {
-    while (!isDone) {
+    while (!done.signal.aborted) {
       const worker = await bench.startWorker(options)
       const goal = bench.events.length + 100
-      await waitFor(() => isDone || bench.events.length >= goal)
+      await waitFor(() => done.signal.aborted || bench.events.length >= goal)
       await worker.stop()
     }
   }
@@ -233,7 +233,7 @@ test('workers that come and go all the time lose nothing and charge nothing', as
   ])
   const churning = [churn(), churn()]
   await bench.settled(1_700, 'completed', { timeoutMs: 40_000 })
-  isDone = true
+  done.abort()
   await Promise.all(churning)
   assert.ok(bench.workers.length >= 6, `${bench.workers.length} workers`)
   assert.deepEqual([runs.size, [...runs.values()].every((count) => count === 1)], [1_700, true])
