@@ -1,21 +1,29 @@
 import type { ParentLink } from '../child.ts'
 import { monotonicMs } from '../clock.ts'
 import { DeliveryCheck, type DeliveryVerdict } from './delivery-check.ts'
-import { makeBatches } from './payload.ts'
-import { loadSystem, type QueueSystem, type SystemName } from './system.ts'
+import { loadSystem, type SystemName } from './system.ts'
+import { warmUpConsumer } from './warm-up.ts'
 
 export interface ConsumeArgs {
   readonly system: SystemName
   readonly port: number
   readonly concurrency: number
-  /** Jobs 0 .. jobs - 1 are expected. */
-  readonly jobs: number
+  /** Jobs 0 .. jobs - 1 are expected; undefined: as many as `expect` says later. */
+  readonly jobs?: number
   readonly keepsArrivals?: boolean
 }
+
+/** What the parent says. */
+export type ConsumeOrder =
+  | { readonly order: 'start' }
+  | { readonly order: 'count' }
+  | { readonly order: 'expect'; readonly jobs: number }
+  | { readonly order: 'finish' }
 
 /** What the consumer says between its start and its result. */
 export type ConsumeEvent =
   | { readonly event: 'ready' }
+  | { readonly event: 'counted'; readonly delivered: number; readonly atMs: number; readonly cpuMs: number }
   | {
       readonly event: 'delivered'
       readonly startedAtMs: number
@@ -34,23 +42,23 @@ export interface ConsumeResult {
 }
 
 export const queueName = 'bench'
-const warmUpQueue = 'warm-up'
-const warmUpJobs = 5_000
+const mostJobs = 5_000_000
 
 /**
- * The worker side of most scenarios, in a process of its own: says that it is ready, starts on the parent's word, reports
- * the last delivery, goes on listening for repeated ones until the parent's second word, stops.
+ * The worker side of most scenarios, in a process of its own: says that it is ready, starts on the parent's order, reports
+ * the last delivery, goes on listening for repeated ones until it is told to finish.
  */
 export async function consume(args: ConsumeArgs, parent: ParentLink): Promise<ConsumeResult> {
   const { port, concurrency, jobs } = args
   const system = await loadSystem(args.system)
-  await warmUp(system, port, concurrency)
+  await warmUpConsumer(system, port, concurrency)
 
-  const check = new DeliveryCheck(jobs)
-  const arrivals = args.keepsArrivals ? new Float64Array(jobs) : undefined
-  const complete = Promise.withResolvers<void>()
+  const check = new DeliveryCheck(jobs ?? mostJobs, jobs)
+  const arrivals = args.keepsArrivals ? new Float64Array(jobs ?? 0) : undefined
+  let startedAtMs = 0
   let firstAtMs = 0
-  let cpu = process.cpuUsage()
+  let firstCpu = process.cpuUsage()
+  let cpuMs = 0
   const consumer = await system.openConsumer(
     { port, queue: queueName },
     {
@@ -58,45 +66,58 @@ export async function consume(args: ConsumeArgs, parent: ParentLink): Promise<Co
       async handler(payload) {
         if (firstAtMs === 0) {
           firstAtMs = monotonicMs()
-          cpu = process.cpuUsage()
+          firstCpu = process.cpuUsage()
         }
         if (arrivals) arrivals[payload.n] ||= monotonicMs()
         check.record(payload)
-        if (check.isComplete) complete.resolve()
+        if (check.isComplete) reportDelivered()
       },
     },
   )
-  parent.send({ event: 'ready' } satisfies ConsumeEvent)
-  await parent.receive()
 
-  const startedAtMs = monotonicMs()
-  await consumer.start()
-  await complete.promise
-  const lastAtMs = monotonicMs()
-  const { user, system: kernel } = process.cpuUsage(cpu)
-  parent.send({ event: 'delivered', startedAtMs, firstAtMs, lastAtMs } satisfies ConsumeEvent)
+  function reportDelivered(): void {
+    if (cpuMs > 0) return // once
+    const lastAtMs = monotonicMs()
+    cpuMs = milliseconds(process.cpuUsage(firstCpu))
+    tell({ event: 'delivered', startedAtMs, firstAtMs, lastAtMs })
+  }
 
-  await parent.receive()
+  function tell(event: ConsumeEvent): void {
+    parent.send(event)
+  }
+
+  async function obey(): Promise<void> {
+    for (;;) {
+      const message = (await parent.receive()) as ConsumeOrder
+      switch (message.order) {
+        case 'start':
+          startedAtMs = monotonicMs()
+          await consumer.start()
+          break
+        case 'count':
+          tell({
+            event: 'counted',
+            delivered: check.delivered,
+            atMs: monotonicMs(),
+            cpuMs: milliseconds(process.cpuUsage()),
+          })
+          break
+        case 'expect':
+          check.expect(message.jobs)
+          if (check.isComplete) reportDelivered()
+          break
+        case 'finish':
+          return
+      }
+    }
+  }
+
+  tell({ event: 'ready' })
+  await obey()
   await consumer.stop()
-  return { verdict: check.verdict(), cpuMs: (user + kernel) / 1000, ...(arrivals ? { arrivals } : {}) }
+  return { verdict: check.verdict(), cpuMs, ...(arrivals ? { arrivals } : {}) }
 }
 
-/** Lets V8 compile what will be measured: a worker has mostly been running for a while when its jobs arrive. */
-async function warmUp(system: QueueSystem, port: number, concurrency: number): Promise<void> {
-  const place = { port, queue: warmUpQueue }
-  const producer = await system.openProducer(place)
-  for (const batch of makeBatches(warmUpJobs, 1_000)) await producer.enqueueMany(batch)
-  const check = new DeliveryCheck(warmUpJobs)
-  const complete = Promise.withResolvers<void>()
-  const consumer = await system.openConsumer(place, {
-    concurrency,
-    async handler(payload) {
-      check.record(payload)
-      if (check.isComplete) complete.resolve()
-    },
-  })
-  await consumer.start()
-  await complete.promise
-  await consumer.stop()
-  await producer.close()
+function milliseconds({ user, system }: NodeJS.CpuUsage): number {
+  return (user + system) / 1000
 }

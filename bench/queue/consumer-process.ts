@@ -1,7 +1,14 @@
 import { type Child, startChild } from '../child.ts'
 import { monotonicMs, sleep } from '../clock.ts'
 import type { RedisUsage } from './bench-redis.ts'
-import { type ConsumeArgs, type ConsumeEvent, type ConsumeResult, consume, queueName } from './consume.ts'
+import {
+  type ConsumeArgs,
+  type ConsumeEvent,
+  type ConsumeOrder,
+  type ConsumeResult,
+  consume,
+  queueName,
+} from './consume.ts'
 import { isExact } from './delivery-check.ts'
 import type { ScenarioContext } from './scenario.ts'
 import { loadSystem, type Producer } from './system.ts'
@@ -45,24 +52,46 @@ export class ConsumerProcess {
 
   /** Lets the worker fetch. Resolves when every expected job was delivered and settled. */
   async run(): Promise<Delivery> {
-    const { redis } = this.#context
-    const before = await redis.usage()
-    this.#child.send('go')
+    const before = await this.start()
     const { startedAtMs, firstAtMs, lastAtMs } = await expectEvent(this.#child, 'delivered')
     const settledAtMs = await this.#untilSettled()
-    const after = await redis.usage()
+    const after = await this.#context.redis.usage()
     const redisUsage = { cpuMs: after.cpuMs - before.cpuMs, commands: after.commands - before.commands }
     return { startedAtMs, firstAtMs, lastAtMs, settledAtMs, redisUsage }
+  }
+
+  /** Lets the worker fetch. Resolves with what Redis had used until then. */
+  async start(): Promise<RedisUsage> {
+    const usage = await this.#context.redis.usage()
+    this.#order({ order: 'start' })
+    return usage
+  }
+
+  /** What the worker has done so far. */
+  count(): Promise<Extract<ConsumeEvent, { event: 'counted' }>> {
+    this.#order({ order: 'count' })
+    return expectEvent(this.#child, 'counted')
+  }
+
+  /** Tells how many jobs there were. Resolves when all were delivered and settled. */
+  async expect(jobs: number): Promise<void> {
+    this.#order({ order: 'expect', jobs })
+    await expectEvent(this.#child, 'delivered')
+    await this.#untilSettled()
   }
 
   /** Ends the worker and makes sure that it was given each job exactly once. */
   async finish(): Promise<ConsumeResult> {
     await sleep(50) // for a job that comes a second time
-    this.#child.send('finish')
+    this.#order({ order: 'finish' })
     const result = await this.#child.result()
     await this.#observer.close()
     if (!isExact(result.verdict)) throw new Error(`Delivery was not exact: ${JSON.stringify(result.verdict)}`)
     return result
+  }
+
+  #order(order: ConsumeOrder): void {
+    this.#child.send(order)
   }
 
   async #untilSettled(): Promise<number> {

@@ -22,14 +22,14 @@ test('cuts payloads into calls without a gap', () => {
 })
 
 test('a delivery of each job once is exact', () => {
-  const check = new DeliveryCheck(1200)
+  const check = new DeliveryCheck(1200, 1200)
   for (const payload of makeBatches(1200, 100).flat().toReversed()) check.record(payload)
   assert.ok(check.isComplete)
   assert.ok(isExact(check.verdict()))
 })
 
 test('names what is missing, repeated, unknown and damaged', () => {
-  const check = new DeliveryCheck(3)
+  const check = new DeliveryCheck(3, 3)
   check.record(makePayload(0))
   check.record(makePayload(0))
   check.record(makePayload(7))
@@ -37,4 +37,15 @@ test('names what is missing, repeated, unknown and damaged', () => {
   assert.deepEqual(check.verdict(), { expected: 3, delivered: 1, missing: 2, repeated: 1, damaged: 2 })
   assert.ok(!check.isComplete)
   assert.ok(!isExact(check.verdict()))
+})
+
+test('learns late how many jobs there are', () => {
+  const check = new DeliveryCheck(10)
+  for (const payload of makeBatches(5, 5).flat()) check.record(payload)
+  assert.ok(!check.isComplete)
+  check.expect(5)
+  assert.ok(check.isComplete)
+  assert.ok(isExact(check.verdict()))
+  check.expect(4)
+  assert.ok(!isExact(check.verdict()), 'a job more than were sent')
 })

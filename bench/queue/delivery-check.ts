@@ -10,20 +10,33 @@ export interface DeliveryVerdict {
   readonly damaged: number
 }
 
-/** Counts the deliveries of the jobs 0 .. expected - 1 of a measurement. */
+/** Counts the deliveries of the jobs 0 .. expected - 1 of a measurement, at most `capacity` of them. */
 export class DeliveryCheck {
   readonly #counts: Uint8Array
+  #expected: number | undefined
   #delivered = 0
   #repeated = 0
   #damaged = 0
+  #highest = -1
 
-  constructor(expected: number) {
-    this.#counts = new Uint8Array(expected)
+  constructor(capacity: number, expected?: number) {
+    this.#counts = new Uint8Array(capacity)
+    this.#expected = expected
   }
 
-  /** Whether each job has been delivered at least once. */
+  /** Jobs that have been delivered at least once. */
+  get delivered(): number {
+    return this.#delivered
+  }
+
+  /** Whether every job has been; false as long as their number is not known. */
   get isComplete(): boolean {
-    return this.#delivered === this.#counts.length
+    return this.#delivered >= (this.#expected ?? Number.POSITIVE_INFINITY)
+  }
+
+  /** For a producer that learns only in the end how many jobs it has sent. */
+  expect(jobs: number): void {
+    this.#expected = jobs
   }
 
   record({ n, text }: Payload): void {
@@ -36,16 +49,17 @@ export class DeliveryCheck {
     if (before > 0) this.#repeated++
     else this.#delivered++
     if (before < 255) this.#counts[n] = before + 1
+    if (n > this.#highest) this.#highest = n
   }
 
   verdict(): DeliveryVerdict {
-    const expected = this.#counts.length
+    const expected = this.#expected ?? 0
     return {
       expected,
       delivered: this.#delivered,
       missing: expected - this.#delivered,
       repeated: this.#repeated,
-      damaged: this.#damaged,
+      damaged: this.#damaged + Math.max(0, this.#highest + 1 - expected),
     }
   }
 }

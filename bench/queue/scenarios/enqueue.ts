@@ -6,9 +6,9 @@ import { makeBatches, type Payload } from '../payload.ts'
 import { jobsPerCall } from '../produce.ts'
 import type { Sample, Scenario, ScenarioContext } from '../scenario.ts'
 import { loadSystem, type Producer, type SystemName } from '../system.ts'
+import { warmUpProducer } from '../warm-up.ts'
 
 const mostInFlight = 100
-const warmUpJobs = 5_000
 
 export const enqueueInBulk: Scenario = {
   name: 'enqueue-bulk',
@@ -33,6 +33,8 @@ interface ProduceArgs {
 interface ProduceResult {
   readonly tookMs: number
   readonly cpuMs: number
+  /** Jobs of the other queue, before. */
+  readonly warmUpJobs: number
 }
 
 type Produce = (args: ProduceArgs) => Promise<ProduceResult>
@@ -40,7 +42,7 @@ type Produce = (args: ProduceArgs) => Promise<ProduceResult>
 async function measure(context: ScenarioContext, produce: Produce, jobs: number): Promise<Sample> {
   const { system, redis, childOptions } = context
   const before = await redis.usage()
-  const { tookMs, cpuMs } = await startChild(
+  const { tookMs, cpuMs, warmUpJobs } = await startChild(
     import.meta.url,
     produce,
     { system, port: redis.port, jobs },
@@ -91,12 +93,9 @@ async function timed(
   { system, port, jobs }: ProduceArgs,
   enqueueAll: (producer: Producer, batches: Payload[][]) => Promise<void>,
 ): Promise<ProduceResult> {
-  const { openProducer } = await loadSystem(system)
-  const warmUp = await openProducer({ port, queue: 'warm-up' })
-  await enqueueAll(warmUp, makeBatches(warmUpJobs, jobsPerCall))
-  await warmUp.close()
-
-  const producer = await openProducer({ port, queue: queueName })
+  const loaded = await loadSystem(system)
+  const warmUpJobs = await warmUpProducer(loaded, port, enqueueAll)
+  const producer = await loaded.openProducer({ port, queue: queueName })
   const batches = makeBatches(jobs, jobsPerCall)
   const cpu = process.cpuUsage()
   const startedAtMs = monotonicMs()
@@ -104,5 +103,5 @@ async function timed(
   const tookMs = monotonicMs() - startedAtMs
   const { user, system: kernel } = process.cpuUsage(cpu)
   await producer.close()
-  return { tookMs, cpuMs: (user + kernel) / 1000 }
+  return { tookMs, cpuMs: (user + kernel) / 1000, warmUpJobs }
 }

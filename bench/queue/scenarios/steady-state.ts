@@ -1,7 +1,7 @@
 import { type ParentLink, startChild } from '../../child.ts'
-import { monotonicMs, sleep } from '../../clock.ts'
+import { sleep } from '../../clock.ts'
 import { queueName } from '../consume.ts'
-import { ConsumerProcess, costsPerJob } from '../consumer-process.ts'
+import { ConsumerProcess } from '../consumer-process.ts'
 import { makeBatches } from '../payload.ts'
 import { jobsPerCall } from '../produce.ts'
 import type { Sample, Scenario, ScenarioContext } from '../scenario.ts'
@@ -9,8 +9,10 @@ import { loadSystem, type SystemName } from '../system.ts'
 
 const concurrency = 100
 const mostAhead = 10_000
+/** Far less than a worker needs for what lies ahead of it, and long enough that asking costs nothing. */
+const pauseMs = 5
 
-/** Both sides at work: a producer that is never more than 10,000 jobs ahead, and a worker. */
+/** Both sides at work for some seconds: a producer that is never more than 10,000 jobs ahead, and a worker. */
 export const steadyState: Scenario = {
   name: 'steady-state',
   title: 'steady state: producer (1,000 a call) and worker (concurrency 100) together, in two processes',
@@ -19,54 +21,73 @@ export const steadyState: Scenario = {
 }
 
 async function measure(context: ScenarioContext): Promise<Sample> {
-  const jobs = context.isQuick ? 10_000 : 100_000
+  const [settlingMs, measuredMs] = context.isQuick ? [500, 1_000] : [1_000, 5_000]
   const { system, redis, childOptions } = context
-  const consumer = await ConsumerProcess.open(context, { concurrency, jobs })
-  const producer = startChild(import.meta.url, produceSteadily, { system, port: redis.port, jobs }, childOptions)
+  const consumer = await ConsumerProcess.open(context, { concurrency })
+  const producer = startChild(import.meta.url, produceSteadily, { system, port: redis.port }, childOptions)
   await producer.receive()
-  const delivered = consumer.run()
   producer.send('go')
-  const { firstSentAtMs, cpuMs } = await producer.result()
-  const delivery = await delivered
-  const result = await consumer.finish()
+  await consumer.start()
+  await sleep(settlingMs)
+
+  const [from, redisFrom] = await Promise.all([consumer.count(), redis.usage()])
+  await sleep(measuredMs)
+  const [to, redisTo] = await Promise.all([consumer.count(), redis.usage()])
+
+  producer.send('stop')
+  const sent = await producer.result()
+  await consumer.expect(sent.jobs)
+  await consumer.finish()
+
+  const jobs = to.delivered - from.delivered
   return {
-    metrics: { rate: (jobs * 1000) / (delivery.settledAtMs - firstSentAtMs) },
-    facts: { producerCpuUsPerJob: (cpuMs * 1000) / jobs, ...costsPerJob(jobs, delivery, result) },
+    metrics: { rate: (jobs * 1000) / (to.atMs - from.atMs) },
+    facts: {
+      producerCpuUsPerJob: (sent.cpuMs * 1000) / sent.jobs,
+      workerCpuUsPerJob: ((to.cpuMs - from.cpuMs) * 1000) / jobs,
+      redisCpuUsPerJob: ((redisTo.cpuMs - redisFrom.cpuMs) * 1000) / jobs,
+      redisCommandsPerJob: (redisTo.commands - redisFrom.commands) / jobs,
+    },
   }
 }
 
 interface ProduceArgs {
   readonly system: SystemName
   readonly port: number
-  readonly jobs: number
 }
 
 /**
  * @public A child process finds it by its name.
  */
 export async function produceSteadily(
-  { system, port, jobs }: ProduceArgs,
+  { system, port }: ProduceArgs,
   parent: ParentLink,
-): Promise<{ firstSentAtMs: number; cpuMs: number }> {
+): Promise<{ jobs: number; cpuMs: number }> {
   const { openProducer } = await loadSystem(system)
   const producer = await openProducer({ port, queue: queueName })
-  const batches = makeBatches(jobs, jobsPerCall)
   parent.send('ready')
   await parent.receive()
 
+  const stop = new AbortController()
+  void parent.receive().then(() => stop.abort())
   const cpu = process.cpuUsage()
-  const firstSentAtMs = monotonicMs()
+  let jobs = 0
   let mostOpen = 0
-  for (const batch of batches) {
-    while (mostOpen + batch.length > mostAhead) {
+  while (!stop.signal.aborted) {
+    if (mostOpen + jobsPerCall > mostAhead) {
       const { waiting, active } = await producer.counts()
       mostOpen = waiting + active
-      if (mostOpen + batch.length > mostAhead) await sleep(1)
     }
+    if (mostOpen + jobsPerCall > mostAhead) {
+      await sleep(pauseMs)
+      continue
+    }
+    const [batch = []] = makeBatches(jobsPerCall, jobsPerCall, jobs)
     await producer.enqueueMany(batch)
-    mostOpen += batch.length
+    jobs += jobsPerCall
+    mostOpen += jobsPerCall
   }
   const { user, system: kernel } = process.cpuUsage(cpu)
   await producer.close()
-  return { firstSentAtMs, cpuMs: (user + kernel) / 1000 }
+  return { jobs, cpuMs: (user + kernel) / 1000 }
 }
