@@ -16,7 +16,7 @@ export interface Result {
   readonly problems: readonly string[]
 }
 
-export const RESULTS = new URL('./results/', import.meta.url)
+const RESULTS = new URL('./results/', import.meta.url)
 
 export function makeResult(
   scenario: Scenario,

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Arena } from '../arena.ts'
+import { long } from '../jobs.ts'
 import type { Outcome, Scenario, Size } from '../scenario.ts'
 
 export const endKeeper: Scenario = {
@@ -11,10 +12,16 @@ export const endKeeper: Scenario = {
 
 async function run(size: Size, seed: number, count = size === 'full' ? 60 : 3): Promise<Outcome> {
   // A new thread takes a third of a second, on a machine that is busy with this very run several times that.
-  const arena = await Arena.open({ seed, leaseMs: 4_000, load: { outstanding: 200, longShare: 0.004 } })
+  const arena = await Arena.open({
+    seed,
+    leaseMs: 4_000,
+    load: { outstanding: 200, longShare: size === 'full' ? 0.004 : 0 },
+  })
   try {
     const members = await arena.fleet.startMany(2)
     arena.startLoad()
+    // These feel every renewal that is missing.
+    for (let n = 0; n < 4; n++) arena.load.enqueue({ job: long, ms: arena.leaseMs * 2 })
     for (let n = 0; n < count; n++) {
       await sleep(arena.random.between(0.4, 0.9) * arena.leaseMs) // moments of chance are the point
       // In turn: a thread that is ended again before it could renew anything keeps no lease, and nobody promises that.

@@ -9,7 +9,7 @@ export const freezeWorkers: Scenario = {
   run,
 }
 
-async function run(size: Size, seed: number, count = size === 'full' ? 30 : 2): Promise<Outcome> {
+async function run(size: Size, seed: number, count = size === 'full' ? 30 : 1): Promise<Outcome> {
   const arena = await Arena.open({ seed, load: { outstanding: 400, longShare: 0.001 } })
   try {
     const members = await arena.fleet.startMany(3)

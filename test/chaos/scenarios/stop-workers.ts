@@ -9,8 +9,11 @@ export const stopWorkers: Scenario = {
   run,
 }
 
-async function run(size: Size, seed: number, count = size === 'full' ? 40 : 3): Promise<Outcome> {
-  const arena = await Arena.open({ seed, load: { outstanding: 300, longestMs: 600, longShare: 0.01 } })
+async function run(size: Size, seed: number, count = size === 'full' ? 40 : 2): Promise<Outcome> {
+  const arena = await Arena.open({
+    seed,
+    load: { outstanding: 300, longestMs: 600, longShare: size === 'full' ? 0.01 : 0 },
+  })
   try {
     await arena.fleet.startMany(3)
     arena.startLoad()
