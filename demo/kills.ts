@@ -166,16 +166,19 @@ async function freezeAtWork(
 ): Promise<number> {
   return waitFor(
     async () => {
-      if ((await heldBy(raw, namespace, worker.pid, queues)) === 0) return 0
+      // Looked at while it stands still: a worker with little to do is at work for a few milliseconds at a time.
       await worker.freeze()
-      await wait(30) // what it had sent before it stood still reaches Redis meanwhile
-      const held = await heldBy(raw, namespace, worker.pid, queues)
+      let held = await heldBy(raw, namespace, worker.pid, queues)
+      if (held > 0) {
+        await wait(30) // what it had sent before it stood still reaches Redis meanwhile
+        held = await heldBy(raw, namespace, worker.pid, queues)
+      }
       if (held === 0) worker.thaw()
       return held
     },
     {
       timeoutMs: PATIENCE_MS,
-      intervalMs: 2,
+      intervalMs: 5,
       describe: `${worker.name} to hold unfinished jobs of ${queues.join(', ')}`,
     },
   )
