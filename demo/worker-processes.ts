@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
@@ -88,9 +89,17 @@ export class WorkerProcess {
 
 /** A signal is delivered a moment after it is sent: what a process still does meanwhile must be over before it is looked at. */
 export async function waitUntilStopped(pid: number): Promise<void> {
-  const run = promisify(execFile)
-  await waitFor(async () => (await run('ps', ['-o', 'state=', '-p', String(pid)])).stdout.trim().startsWith('T'), {
+  await waitFor(async () => (await stateOf(pid)).startsWith('T'), {
     intervalMs: 2,
     describe: `process ${pid} to stand still`,
   })
+}
+
+/** A letter as `ps` gives it. Linux tells it in a file; a small Linux has no `ps`, and macOS no such file. */
+async function stateOf(pid: number): Promise<string> {
+  if (process.platform !== 'linux') {
+    return (await promisify(execFile)('ps', ['-o', 'state=', '-p', String(pid)])).stdout.trim()
+  }
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+  return stat.slice(stat.lastIndexOf(')') + 2) // the name before may hold anything
 }
