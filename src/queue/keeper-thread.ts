@@ -76,7 +76,13 @@ class KeeperThread {
   receive(message: ToKeeper): void {
     if (message.kind === 'session') this.#consumer = message.consumer
     else if (message.kind === 'streams') this.#streams = message.streams
-    else this.#stop.abort()
+    else this.#end()
+  }
+
+  #end(): void {
+    this.#stop.abort()
+    // Nothing to wait for in the midst of connecting.
+    if (!this.#link.get()) void this.#link.close()
   }
 
   async run(): Promise<void> {

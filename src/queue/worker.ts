@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events'
 import { hostname } from 'node:os'
 import type { MocaConfig } from '../config/config.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { ClosedError, ConfigError } from '../errors.ts'
+import { ClosedError, ConfigError, MocaError } from '../errors.ts'
 import type { JobHandler } from '../job/job.ts'
 import { formatJobId, requireQueueName } from '../job/job-id.ts'
 import type { Logger } from '../logger.ts'
@@ -196,7 +196,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   /**
    * Connects and begins to work. Resolves when the first session is open; waits for a server that is not there yet. Twice is harmless.
-   * Rejects with ClosedError once it was stopped: make another.
+   * Rejects with LayoutError or UnsuitableServerError for a server that must not be used, and is stopped then; with ClosedError once it
+   * was stopped: make another.
    */
   start(): Promise<void> {
     if (this.#stopped) return Promise.reject(new ClosedError('This worker'))
@@ -232,21 +233,30 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   async #start(): Promise<void> {
     const { signal } = this.#stop
+    this.#link.start()
     try {
-      await this.#keeper.start(signal)
+      // Leases must be kept before anything is fetched.
+      await Promise.all([this.#keeper.start(signal), this.#connected(signal)])
     } catch (error) {
       if (signal.aborted) return
+      await this.stop()
       throw error
     }
+    if (signal.aborted) return
     const { handBackMs } = this.#deps.config.worker
     this.#timer = setInterval(() => this.#tick(), Math.max(5, handBackMs / 2))
-    this.#link.start()
     this.#fetchEnded = this.#fetchLoop()
     this.#loops = [this.#fetchEnded, this.#beatLoop(), this.#sweepLoop()]
-    while (!signal.aborted && !this.#link.get()) await this.#link.ready(60_000).catch(() => undefined)
-    if (!signal.aborted) {
-      const queues = this.#lanes.map(({ queue, concurrency }) => `${queue}:${concurrency}`)
-      this.#log.info({ queues }, 'The worker works')
+    const queues = this.#lanes.map(({ queue, concurrency }) => `${queue}:${concurrency}`)
+    this.#log.info({ queues }, 'The worker works')
+  }
+
+  /** Waits for a server that is away; rejects when there is one that must not be used. */
+  async #connected(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && !this.#link.get()) {
+      await this.#link.ready(60_000).catch((error: unknown) => {
+        if (error instanceof MocaError && !error.retryable) throw error
+      })
     }
   }
 
