@@ -106,7 +106,9 @@ export class Producer {
     }
     try {
       for (const part of parts(encoded)) {
-        sending.push(this.#sendMany(queue, part))
+        const sent = this.#sendMany(queue, part)
+        sent.catch(() => undefined) // it may fail before the one ahead of it, which is looked at first
+        sending.push(sent)
         if (sending.length > 1) await settleFirst()
       }
       while (sending.length > 0) await settleFirst()
@@ -256,6 +258,7 @@ export class Producer {
         batch.isSent = false
         if (!mustReopen(error)) throw error
         open.destroy()
+        await open.closed // by now the link has let go of it
       }
     }
   }
