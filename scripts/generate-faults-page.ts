@@ -20,6 +20,7 @@ const MEANINGS: readonly [count: keyof Counts, label: string, meaning: string][]
   ['outOfOrder', 'out of order', 'begun before an earlier job of its key was done'],
   ['fenceBackwards', 'fence', 'attempts whose fence was not above every earlier one of the job and its key'],
   ['overcharged', 'overcharged', 'attempt numbers raised though no attempt had failed'],
+  ['notAlone', 'not alone', 'run beside others though two workers had died in its midst'],
   [
     'wronglyDead',
     'wrongly dead',

@@ -14,6 +14,7 @@ const MUST_BE_ZERO = [
   'outOfOrder',
   'fenceBackwards',
   'overcharged',
+  'notAlone',
   'wronglyDead',
   'inconsistent',
 ] as const satisfies readonly (keyof Counts)[]
@@ -238,6 +239,30 @@ test('finds an attempt that was charged without a failure', () => {
     .fate(1, { died: 100 })
     .fate(2)
     .judge({ overcharged: 1, rerunAfterDeath: 1 })
+})
+
+test('finds a job that runs beside others after two workers died in its midst, not one that only waited there', () => {
+  const twice = () =>
+    new History()
+      .job('a')
+      .job('b')
+      .run('a', 1, 0)
+      .run('a', 2, 5_000)
+      .run('a', 3, 9_000, 9_500)
+      .fate(1, { died: 100 })
+      .fate(2, { died: 5_100 })
+      .fate(3)
+  twice().run('b', 3, 9_400, 9_600).judge({ notAlone: 1 })
+  twice().run('b', 3, 9_500, 9_600).judge({ notAlone: 0 })
+  new History()
+    .job('a')
+    .job('b')
+    .run('a', 1, 0)
+    .run('a', 3, 9_000, 9_500)
+    .run('b', 3, 9_400, 9_600)
+    .fate(1, { died: 100 })
+    .fate(3)
+    .judge({ notAlone: 0, rerunAfterDeath: 1 })
 })
 
 test('finds a healthy job that died, and a poison that did not', () => {

@@ -72,6 +72,8 @@ export interface Counts {
   fenceBackwards: number
   /** Attempts counted as charged though none had failed. Must be 0. */
   overcharged: number
+  /** Attempts of jobs in whose midst two workers had died that ran beside another of their process. Must be 0. */
+  notAlone: number
   /** Dead letters for another reason than they were made for. Must be 0. */
   wronglyDead: number
   /** Jobs that were to die and did not; jobs left; unknown runs; contradictions in Redis. Must be 0. */
@@ -104,6 +106,7 @@ export function judge(evidence: Evidence): Verdict {
   judgement.jobs()
   judgement.runs()
   judgement.keys()
+  judgement.suspects()
   judgement.redis()
   return judgement.verdict()
 }
@@ -126,6 +129,7 @@ class Judgement {
     outOfOrder: 0,
     fenceBackwards: 0,
     overcharged: 0,
+    notAlone: 0,
     wronglyDead: 0,
     inconsistent: 0,
   }
@@ -296,6 +300,36 @@ class Judgement {
       if (before && before.id !== run.id && run.fence <= before.fence)
         this.#break('fenceBackwards', 1, `job ${run.name}: fence ${run.fence} after ${before.fence} of its key`)
     }
+  }
+
+  /** A job in whose midst two workers have died may be what kills them: from then on nothing runs beside it. */
+  suspects(): void {
+    const runsIn = Map.groupBy(this.#runs, ({ pid }) => pid)
+    for (const runs of this.#runsOf.values()) {
+      for (const [index, run] of runs.entries()) {
+        const deaths = runs
+          .slice(0, index)
+          .filter(({ pid, endUs }) => endUs === undefined && this.#diedUs(pid) <= run.startUs)
+        if (deaths.length < 2) continue
+        const isBeside = (other: Run) =>
+          other !== run && other.startUs < this.#end(run) && this.#end(other) > run.startUs
+        const beside = runsIn.get(run.pid)?.find(isBeside)
+        if (!beside) continue
+        this.#break(
+          'notAlone',
+          1,
+          `job ${run.name}, after ${deaths.length} deaths, ran beside ${beside.name} in ${run.pid}`,
+        )
+      }
+    }
+  }
+
+  #diedUs(pid: number): number {
+    return this.#fates.get(pid)?.diedUs ?? Number.POSITIVE_INFINITY
+  }
+
+  #end(run: Run): number {
+    return run.endUs ?? this.#diedUs(run.pid)
   }
 
   /** What is in Redis agrees with itself. */
