@@ -55,6 +55,8 @@ export class Fetcher {
   #quickReads = 0
   /** A suspect asks to run alone: nothing else is fetched until all is done and the suspects have been looked at. */
   #wantsAlone = false
+  /** Suspects that could not run alone and went back, in all. */
+  #putOffs = 0
   readonly #blockMs: number
   #wake: (() => void) | undefined
   #blockedOn: ReadonlySet<Lane> | undefined
@@ -79,7 +81,7 @@ export class Fetcher {
   /** Something has changed: there is room in a lane, a suspect waits, or all is done. */
   poke(lane: Lane): void {
     if (this.#wake) {
-      if (this.#plan().length > 0 || this.#isReadyForAlone()) this.#wake()
+      if (this.#plan().length > 0 || (this.#wantsAlone && this.#isIdle)) this.#wake()
     } else if (this.#blockedOn && !this.#blockedOn.has(lane) && lane.freeSlots > 0) this.#mustReplan = true
   }
 
@@ -125,9 +127,9 @@ export class Fetcher {
     return table.freeSlots >= ROUND_MOST * lanes.length
   }
 
-  #isReadyForAlone(): boolean {
+  get #isIdle(): boolean {
     const { executor } = this.#deps
-    return this.#wantsAlone && executor.running === 0 && executor.buffered === 0
+    return executor.running === 0 && executor.buffered === 0
   }
 
   async #room(): Promise<void> {
@@ -179,7 +181,7 @@ export class Fetcher {
     }, UNBLOCK_AGAIN_MS)
     const from = idleMs()
     try {
-      const found = await this.#read(session, sources, 1, this.#blockMs)
+      const found = await this.#read(session, sources, 1, { blockMs: this.#blockMs, isOnlyRead: true })
       // Twice at once: a backlog, or a stream of jobs that comes faster than one at a time can be fetched.
       const isQuick = found > 0 && idleMs() - from < Math.max(0.5, session.rttMs * 2)
       this.#quickReads = isQuick ? this.#quickReads + 1 : 0
@@ -190,23 +192,32 @@ export class Fetcher {
     }
   }
 
-  /** Looks at the suspects while nothing else is here; one that must run alone gets the process for itself. */
+  /**
+   * A suspect waits that must run alone. Only suspects are read until it has: ordinary ones side by side, or a deploy that killed many
+   * long jobs would stand still; and when nothing runs any more, the first dangerous one gets the process for itself.
+   */
   async #fetchAlone(session: WorkerSession): Promise<void> {
-    if (!this.#isReadyForAlone()) {
-      await this.#room()
-      return
+    const { lanes, executor } = this.#deps
+    if (executor.isAlone) return this.#room()
+    const isIdle = this.#isIdle
+    for (const lane of lanes) {
+      if (lane.freeSlots === 0) continue
+      const before = this.#putOffs
+      const found = await this.#read(session, [{ lane, letter: 's' }], 1, { isOnlyRead: true })
+      // An ordinary one: look for more. A dangerous one that was put off would come again at once: not before all is done.
+      if (executor.isAlone || (found > 0 && this.#putOffs === before)) return
     }
-    for (const lane of this.#deps.lanes) {
-      if ((await this.#read(session, [{ lane, letter: 's' }], 1)) === 0) continue
-      // An ordinary suspect was before it: those run side by side, or a deploy that killed many long jobs would stand still.
-      this.#wantsAlone = this.#deps.executor.isAlone
-      return
-    }
-    this.#wantsAlone = false
+    if (isIdle && this.#isIdle) this.#wantsAlone = false
+    else await this.#room()
   }
 
-  /** One read; how many entries came. */
-  async #read(session: WorkerSession, sources: readonly Source[], count: number, blockMs = 0): Promise<number> {
+  /** One read; how many entries came. `isOnlyRead`: no other read is under way that could bring jobs beside a suspect. */
+  async #read(
+    session: WorkerSession,
+    sources: readonly Source[],
+    count: number,
+    { blockMs = 0, isOnlyRead = false } = {},
+  ): Promise<number> {
     const { clock, table, streams, guard, leaseMs } = this.#deps
     const keys = sources.map(({ lane, letter }) => streamKey(session.work.prefix, lane.queue, letter))
     const sentAtMs = clock.monotonicMs()
@@ -231,7 +242,10 @@ export class Fetcher {
     }
     // In this order: the entries are in the table before the epoch is read (see LeaseTable.epoch).
     const isLate = now - sentAtMs > leaseMs / 3 || guard.mustConfirm(sentAtMs, now)
-    if (table.epoch !== epoch || isLate) await this.confirm(session, fetched)
+    const [first] = fetched
+    const isSole = isOnlyRead && fetched.length === 1 && this.#isIdle
+    if (first && isSole && isDangerous(first)) await this.#runAlone(session, first)
+    else if (table.epoch !== epoch || isLate) await this.confirm(session, fetched)
     else this.#deliver(fetched)
     return fetched.length
   }
@@ -254,14 +268,27 @@ export class Fetcher {
   }
 
   #deliver(attempts: readonly Attempt[]): void {
-    const { executor } = this.#deps
-    const [first] = attempts
-    const mayRunAlone = attempts.length === 1 && executor.running === 0 && executor.buffered === 0
-    if (first && mayRunAlone && isDangerous(first)) executor.runAlone(first)
-    else executor.accept(attempts.filter((attempt) => !this.#putOff(attempt)))
+    this.#deps.executor.accept(attempts.filter((attempt) => !this.#putOff(attempt)))
   }
 
-  async #lostOf(session: WorkerSession, attempts: readonly Attempt[]): Promise<Set<Attempt>> {
+  /**
+   * Gives the process to one suspect. The server is told before it starts: should this process die now, the job is charged, and one
+   * that was fetched and put off is not.
+   */
+  async #runAlone(session: WorkerSession, attempt: Attempt): Promise<void> {
+    const { table, executor } = this.#deps
+    try {
+      const lost = await this.#lostOf(session, [attempt], true)
+      if (lost.size > 0) table.release(attempt.slot)
+      else executor.runAlone(attempt)
+    } catch (error) {
+      table.release(attempt.slot)
+      throw error
+    }
+  }
+
+  /** Which of these are ours no longer; the others are renewed. `begins`: the server shall know that they begin now. */
+  async #lostOf(session: WorkerSession, attempts: readonly Attempt[], begins = false): Promise<Set<Attempt>> {
     const { streams, workerId } = this.#deps
     const lost = new Set<Attempt>()
     for (let from = 0; from < attempts.length; from += 500) {
@@ -270,7 +297,7 @@ export class Fetcher {
         `${streams.queues.indexOf(lane.queue) + 1}${letter}`,
         entry,
       ])
-      const header = JSON.stringify({ w: workerId, c: session.consumer, q: streams.queues, n: page.length })
+      const header = JSON.stringify({ w: workerId, c: session.consumer, q: streams.queues, n: page.length, begins })
       const positions = await session.work.connection.run<number[]>(loadScripts().renew, session.work.prefix, [
         header,
         ...flat,
@@ -284,6 +311,7 @@ export class Fetcher {
   #putOff(attempt: Attempt): boolean {
     if (!isDangerous(attempt)) return false
     this.#wantsAlone = true
+    this.#putOffs++
     this.#giveUp(attempt, { r: 'released' })
     return true
   }

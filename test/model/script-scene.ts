@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { fenceOf } from '../../src/job/job-id.ts'
+import type { Scripts } from '../../src/queue/scripts.ts'
 import { startRedis } from '../support/redis-server.ts'
 import { checkPicture, placesOf } from './invariants.ts'
 import { Database, LEASE_MS, NamespaceUnderTest, QUEUE } from './namespace-under-test.ts'
@@ -52,9 +53,9 @@ export class ScriptScene implements AsyncDisposable {
   }
 
   /** A server of its own, opened, and one lease old: rescues are due. */
-  static async open(): Promise<ScriptScene> {
+  static async open(scripts: Scripts = patchedScripts()): Promise<ScriptScene> {
     const redis = await startRedis()
-    const scene = new ScriptScene(await Database.open(redis.url, 0, patchedScripts()), () => redis.stop())
+    const scene = new ScriptScene(await Database.open(redis.url, 0, scripts), () => redis.stop())
     await scene.newLife()
     scene.pass(LEASE_MS)
     return scene
@@ -128,6 +129,13 @@ export class ScriptScene implements AsyncDisposable {
   async readOne(worker: string, letter = 'm'): Promise<Held> {
     const [held] = await this.read(worker, letter)
     if (!held) throw new Error(`Nothing waits in ${letter}`)
+    return held
+  }
+
+  /** Its worker starts it alone, as it does with a job that was charged before, and tells the server. */
+  async begin(held: Held): Promise<Held> {
+    const header = { w: held.worker, c: `${held.worker}.1`, q: [QUEUE], n: 1, begins: true }
+    await this.namespace.run('renew', header, [`1${held.letter}`, held.entry])
     return held
   }
 

@@ -156,11 +156,25 @@ test('attack 9: the first rescue is not charged; a job that is dead of stalls wa
   for (const healthy of await scene.read('b', 's', 2))
     assert.deepEqual(await scene.settle(healthy, { r: 'completed' }), [])
   for (const expected of [1, 2]) {
-    assert.deepEqual(await scene.rescue(await scene.readOne('c', 's')), { rescued: 1, dead: 0 })
+    assert.deepEqual(await scene.rescue(await scene.begin(await scene.readOne('c', 's'))), { rescued: 1, dead: 0 })
     assert.deepEqual(await charged(), [expected])
   }
-  assert.deepEqual(await scene.rescue(await scene.readOne('d', 's')), { rescued: 0, dead: 1 })
+  assert.deepEqual(await scene.rescue(await scene.begin(await scene.readOne('d', 's'))), { rescued: 0, dead: 1 })
   assert.equal(await scene.whereabouts(ids[2] as string), 'dead')
+})
+
+test('attack 9: a suspect that must run alone is charged only when it had begun', async () => {
+  await using scene = await ScriptScene.open()
+  await scene.enqueue({})
+  await scene.rescue(await scene.readOne('a'))
+  await scene.rescue(await scene.readOne('b', 's'))
+  // Charged once, from now on it runs alone. Workers that are not alone fetch it, and die before they have put it off.
+  for (const worker of ['c', 'd', 'e', 'f']) await scene.rescue(await scene.readOne(worker, 's'))
+  const { entries } = await scene.look()
+  assert.deepEqual(
+    entries.map(({ options }) => [options.s, options.c]),
+    [[6, 1]],
+  )
 })
 
 test('attack 9: a suspect that waits, is released or retried is not charged', async () => {
@@ -209,7 +223,7 @@ const ENDS: [string, (scene: ScriptScene, id: string) => Promise<unknown>][] = [
   [
     'dead of stalls',
     async (scene) => {
-      for (const letter of ['m', 's', 's', 's']) await scene.rescue(await scene.readOne('a', letter))
+      for (const letter of ['m', 's', 's', 's']) await scene.rescue(await scene.begin(await scene.readOne('a', letter)))
     },
   ],
 ]

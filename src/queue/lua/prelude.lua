@@ -108,6 +108,10 @@ local function holder(key, entry)
   return p[1][2], p[1][4]
 end
 
+-- A suspect that must run alone counts as begun from so many deliveries on: renew.lua adds them when it starts. A lease would have to be
+-- renewed a thousand times to reach them otherwise, and then it runs.
+local BEGUN = 1000
+
 -- Consumers are named <worker>.<session>: another session of the same process still is the owner.
 local function isOf(consumer, worker) return sub(consumer, 1, #worker + 1) == worker .. '.' end
 

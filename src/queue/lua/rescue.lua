@@ -2,7 +2,8 @@
 -- Takes over attempts whose lease ended, from one stream: a page of at most `limit` entries.
 -- ARGV[1]: { q: queue, s: letter, lease: ms, cursor: id, limit, consumer: the rescuer's, maxStalls, grace: ms or nil }
 -- The first rescue is not charged (the job may only have been prefetched); from then on it is a suspect, whose entry is pending
--- only while it runs, and each further one is charged. `grace`: jobs of a side stream that no worker has read so long are dead.
+-- only while it runs, and each further one is charged; one that must run alone only when it had begun (it may have been fetched by a
+-- worker that was not alone and was about to put it off). `grace`: jobs of a side stream that no worker has read so long are dead.
 -- Returns { next cursor ("0-0" = done), rescued, dead, then "<id> <consumer it was taken from>" ... }.
 --#prelude
 local a = cjson.decode(ARGV[1])
@@ -16,10 +17,10 @@ local boot = call('XREVRANGE', P .. 'boots', '+', '-', 'COUNT', 1)[1]
 if boot and at - idMs(boot[1]) < a.lease then return out end
 
 -- Whose they were, before XAUTOCLAIM makes them ours.
-local owner = {}
+local owner, times = {}, {}
 local pending = pcall_('XPENDING', key, GROUP, 'IDLE', int(a.lease), a.cursor == '0-0' and '-' or a.cursor, '+', a.limit)
 if pending.err then return out end -- no such stream or group: nothing was ever read from it
-for _, p in ipairs(pending) do owner[p[1]] = p[2] end
+for _, p in ipairs(pending) do owner[p[1]], times[p[1]] = p[2], p[4] end
 
 local claimed = call('XAUTOCLAIM', key, GROUP, a.consumer, int(a.lease), a.cursor, 'COUNT', a.limit)
 out[1] = claimed[1]
@@ -28,7 +29,7 @@ for _, item in ipairs(claimed[2]) do
   local t, o, d = f[2] or '?', f[4] or '', f[6] or ''
   local opts = options(o)
   local id = opts.i or entry
-  local charged = (opts.s or 0) > 0
+  local charged = (opts.s or 0) > 0 and ((opts.c or 0) == 0 or (times[entry] or 0) > BEGUN)
   opts.i, opts.f, opts.s = id, entry, (opts.s or 0) + 1
   opts.rb, opts.ra = a.consumer, at
   if not opts.at then opts.at = idMs(entry) end
