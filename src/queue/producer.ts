@@ -14,6 +14,11 @@ import { loadScripts } from './scripts.ts'
 /** At most so many jobs, or bytes, go into one script: it holds up everybody else while it runs. */
 const BATCH_JOBS = 1_000
 const BATCH_BYTES = 8 * 1024 * 1024
+/**
+ * Single enqueues of one turn go out when so many have joined, then twice as many, and so on: Redis works on the first while this
+ * process still makes the others, and many still share a script.
+ */
+const FIRST_BATCH_JOBS = 32
 
 export interface EnqueueResult {
   readonly id: string
@@ -40,12 +45,19 @@ export interface ProducerDeps {
 /** A job ready for enqueue.lua: type, options, payload, control. */
 type Encoded = readonly [type: string, options: string, payload: string, control: string]
 
+interface Waiter<T> {
+  readonly resolve: (result: T) => void
+  readonly reject: (error: Error) => void
+}
+
 /** Jobs that go out in one script, with whoever waits for each. */
 interface Batch {
   readonly queue: string
   readonly isAtomic: boolean
-  readonly flat: string[]
-  readonly waiters: { resolve: (result: EnqueueResult) => void; reject: (error: Error) => void }[]
+  readonly jobs: Encoded[]
+  /** Somebody for each job, in order; or one for all of them. */
+  readonly waiters: Waiter<EnqueueResult>[]
+  readonly waiterForAll: Waiter<EnqueueResult[]> | undefined
   bytes: number
   isSent: boolean
   isSettled: boolean
@@ -61,6 +73,7 @@ export class Producer {
   readonly #open = new Map<string, Batch>()
   readonly #underWay = new Set<Promise<void>>()
   #isFlushScheduled = false
+  #batchJobs = FIRST_BATCH_JOBS
   #pendingJobs = 0
   #isClosed = false
 
@@ -95,7 +108,11 @@ export class Producer {
     const queue = options.queue === undefined ? job.queue : requireQueueName(options.queue)
     const encoded: Encoded[] = []
     for (const item of items) {
-      const ready = this.#encode(job as unknown as Job<never, unknown>, item.payload, item)
+      const ready = this.#encode(
+        job as unknown as Job<never, unknown>,
+        item.payload,
+        hasOptions(item) ? item : undefined,
+      )
       encoded.push(ready instanceof Promise ? await ready : ready)
     }
     const results: EnqueueResult[] = []
@@ -158,9 +175,12 @@ export class Producer {
     const refusal = this.#refusal(1)
     if (refusal) return Promise.reject(refusal)
     let batch = this.#open.get(queue)
-    if (!batch || batch.waiters.length >= BATCH_JOBS || batch.bytes >= BATCH_BYTES) {
-      if (batch) this.#dispatch(batch)
-      batch = this.#newBatch(queue, false)
+    if (!batch || batch.jobs.length >= this.#batchJobs || batch.bytes >= BATCH_BYTES) {
+      if (batch) {
+        this.#dispatch(batch)
+        this.#batchJobs = Math.min(BATCH_JOBS, this.#batchJobs * 2)
+      }
+      batch = this.#newBatch(queue)
       this.#open.set(queue, batch)
       if (!this.#isFlushScheduled) {
         this.#isFlushScheduled = true
@@ -169,7 +189,8 @@ export class Producer {
     }
     const joined = batch
     return new Promise((resolve, reject) => {
-      append(joined, encoded, { resolve, reject })
+      append(joined, encoded)
+      joined.waiters.push({ resolve, reject })
       this.#pendingJobs++
     })
   }
@@ -177,16 +198,12 @@ export class Producer {
   async #sendMany(queue: string, part: readonly Encoded[]): Promise<EnqueueResult[]> {
     const refusal = this.#refusal(part.length)
     if (refusal) throw refusal
-    const batch = this.#newBatch(queue, true)
-    const results = part.map(
-      (encoded) =>
-        new Promise<EnqueueResult>((resolve, reject) => {
-          append(batch, encoded, { resolve, reject })
-        }),
-    )
-    this.#pendingJobs += part.length
-    this.#dispatch(batch)
-    return Promise.all(results)
+    return new Promise((resolve, reject) => {
+      const batch = this.#newBatch(queue, { resolve, reject })
+      for (const encoded of part) append(batch, encoded)
+      this.#pendingJobs += part.length
+      this.#dispatch(batch)
+    })
   }
 
   #refusal(jobs: number): Error | undefined {
@@ -201,13 +218,15 @@ export class Producer {
     )
   }
 
-  #newBatch(queue: string, isAtomic: boolean): Batch {
+  #newBatch(queue: string, waiterForAll?: Waiter<EnqueueResult[]>): Batch {
     const deadline = this.#deps.clock.monotonicMs() + this.#deps.options.enqueueTimeoutMs
-    return { queue, isAtomic, flat: [], waiters: [], bytes: 0, isSent: false, isSettled: false, deadline }
+    const isAtomic = waiterForAll !== undefined
+    return { queue, isAtomic, jobs: [], waiters: [], waiterForAll, bytes: 0, isSent: false, isSettled: false, deadline }
   }
 
   readonly #flush = (): void => {
     this.#isFlushScheduled = false
+    this.#batchJobs = FIRST_BATCH_JOBS
     for (const batch of this.#open.values()) this.#dispatch(batch)
     this.#open.clear()
   }
@@ -237,13 +256,7 @@ export class Producer {
 
   async #send(batch: Batch): Promise<void> {
     const { clock, link, losses, options } = this.#deps
-    const header = JSON.stringify({
-      q: batch.queue,
-      n: batch.waiters.length,
-      max: options.maxWaiting[batch.queue],
-      atomic: batch.isAtomic || undefined,
-    })
-    const args = [header, ...batch.flat]
+    const args = argumentsOf(batch, options.maxWaiting[batch.queue])
     while (!batch.isSettled) {
       const open = link.get() ?? (await link.ready(Math.max(1, batch.deadline - clock.monotonicMs())))
       if (batch.isSettled) return
@@ -266,13 +279,21 @@ export class Producer {
   #settle(batch: Batch, reply: readonly (string | number)[]): void {
     if (batch.isSettled) return
     batch.isSettled = true
-    this.#pendingJobs -= batch.waiters.length
+    this.#pendingJobs -= batch.jobs.length
+    const full = () => new QueueFullError(batch.queue, this.#deps.options.maxWaiting[batch.queue] ?? 0)
+    if (batch.waiterForAll) {
+      const results: EnqueueResult[] = []
+      for (let index = 0; index < batch.jobs.length; index++) {
+        const result = resultOf(batch.queue, String(reply[index + 2]))
+        if (!result) return batch.waiterForAll.reject(full()) // all or none: the first tells
+        results.push(result)
+      }
+      return batch.waiterForAll.resolve(results)
+    }
     for (const [index, waiter] of batch.waiters.entries()) {
-      const place = String(reply[index + 2])
-      if (place === 'full')
-        waiter.reject(new QueueFullError(batch.queue, this.#deps.options.maxWaiting[batch.queue] ?? 0))
-      else if (place.startsWith('=')) waiter.resolve({ id: place.slice(1), status: 'duplicate' })
-      else waiter.resolve({ id: formatJobId(batch.queue, place), status: 'enqueued' })
+      const result = resultOf(batch.queue, String(reply[index + 2]))
+      if (result) waiter.resolve(result)
+      else waiter.reject(full())
     }
   }
 
@@ -314,15 +335,46 @@ export class Producer {
   #rejectAll(batch: Batch, error: Error): void {
     if (batch.isSettled) return
     batch.isSettled = true
-    this.#pendingJobs -= batch.waiters.length
+    this.#pendingJobs -= batch.jobs.length
+    batch.waiterForAll?.reject(error)
     for (const waiter of batch.waiters) waiter.reject(error)
   }
 }
 
-function append(batch: Batch, encoded: Encoded, waiter: Batch['waiters'][number]): void {
-  batch.flat.push(encoded[0], encoded[1], encoded[2], encoded[3])
+function append(batch: Batch, encoded: Encoded): void {
+  batch.jobs.push(encoded)
   batch.bytes += encoded[1].length + encoded[2].length
-  batch.waiters.push(waiter)
+}
+
+/** See enqueue.lua. Jobs of one type without options, the most of them, are told by their payloads alone. */
+function argumentsOf({ queue, jobs, isAtomic }: Batch, maxWaiting: number | undefined): string[] {
+  const type = jobs[0]?.[0]
+  const isPlain = jobs.every((job) => job[0] === type && job[1] === '' && job[3] === '')
+  const header = {
+    q: queue,
+    n: jobs.length,
+    max: maxWaiting,
+    atomic: isAtomic || undefined,
+    plain: isPlain ? type : undefined,
+  }
+  const args = [JSON.stringify(header)]
+  for (const job of jobs) {
+    if (isPlain) args.push(job[2])
+    else args.push(job[0], job[1], job[2], job[3])
+  }
+  return args
+}
+
+/** Undefined: the queue was full. */
+function resultOf(queue: string, place: string): EnqueueResult | undefined {
+  if (place === 'full') return undefined
+  if (place.startsWith('=')) return { id: place.slice(1), status: 'duplicate' }
+  return { id: formatJobId(queue, place), status: 'enqueued' }
+}
+
+function hasOptions(item: object): boolean {
+  for (const name in item) if (name !== 'payload') return true
+  return false
 }
 
 function* parts(encoded: readonly Encoded[]): Generator<readonly Encoded[]> {

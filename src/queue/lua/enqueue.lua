@@ -1,7 +1,7 @@
 #!lua
 -- Accepts jobs of one queue. Refused as a whole when Redis is out of memory (no allow-oom flag): nothing is half accepted.
--- ARGV[1]: { q: queue, n: jobs, max: most waiting or nil, atomic: true = all or none against `max` }
--- then per job four values: type, options ('' or JSON object text), payload, control ('' = straight onto the main stream, or
+-- ARGV[1]: { q: queue, n: jobs, max: most waiting or nil, atomic: true = all or none against `max`, plain: type or nil }
+-- then, with `plain`, a payload per job: all are of that type and go straight onto the main stream; else per job four values: type, options ('' or JSON object text), payload, control ('' = straight onto the main stream, or
 --   JSON { i: given id, in: delay ms | on: instant ms, k: key, u: idempotency hash, ut: its ttl ms, big: true })
 -- Returns { accepted so far, instant (ms), then per job its place, "=" .. id for a duplicate, or "full" }.
 --#prelude
@@ -74,7 +74,14 @@ local function accept(i)
   return id
 end
 
-for j = 1, n do out[j + 2] = accept(j * 4 - 2) end
+if a.plain then
+  local t = a.plain
+  accepted = math.max(0, math.min(n, room))
+  for j = 1, accepted do out[j + 2] = call('XADD', main, '*', 't', t, 'o', '', 'd', ARGV[j + 1]) end
+  for j = accepted + 1, n do out[j + 2] = 'full' end
+else
+  for j = 1, n do out[j + 2] = accept(j * 4 - 2) end
+end
 
 if accepted > 0 then
   local key = base(q) .. ':n'
