@@ -5,7 +5,7 @@ import { wakeChannel } from '../../src/queue/keys.ts'
 import { Connection } from '../../src/redis/connection.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { waitFor } from '../support/wait-for.ts'
-import { openBench } from '../support/workbench.ts'
+import { KEEP_ORDER, openBench } from '../support/workbench.ts'
 
 let redis: RedisServer
 before(async () => {
@@ -115,7 +115,7 @@ test('a delayed job is seen, can be cancelled, and goes ahead of the backlog whe
     if (payload === 0) await waitFor(async () => (await queue.inspect(due.id))?.status !== 'delayed')
     seen.push(payload)
   })
-  await bench.startWorker({ handlers: [handler], concurrency: 1 })
+  await bench.startWorker({ handlers: [handler], ...KEEP_ORDER })
   await bench.settled(301)
   // Behind what had been fetched by then.
   assert.ok(seen.indexOf('due') < 100, `${seen.indexOf('due')} of 301`)

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { defineJob, handle, OptionError, PayloadError, QueueFullError } from '../../src/index.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { waitFor } from '../support/wait-for.ts'
-import { openBench } from '../support/workbench.ts'
+import { KEEP_ORDER, openBench } from '../support/workbench.ts'
 
 let redis: RedisServer
 before(async () => {
@@ -61,7 +61,7 @@ test('jobs wait for a worker, and start in the order of enqueuing', async () => 
   const counts = await bench.counts()
   assert.deepEqual([counts.accepted, counts.waiting], [50, 50])
   const seen: unknown[] = []
-  await bench.startWorker({ handlers: [handle(plain, ({ payload }) => void seen.push(payload))], concurrency: 1 })
+  await bench.startWorker({ handlers: [handle(plain, ({ payload }) => void seen.push(payload))], ...KEEP_ORDER })
   await bench.settled(50)
   assert.deepEqual(seen, range(50))
 })
@@ -85,7 +85,7 @@ test('thousands go in one call, in order, each with options of its own', async (
   assert.ok(results.every(({ status }) => status === 'enqueued'))
   assert.equal(new Set(results.map(({ id }) => id)).size, 2_500)
   const seen: unknown[] = []
-  await bench.startWorker({ handlers: [handle(plain, ({ payload }) => void seen.push(payload))], concurrency: 1 })
+  await bench.startWorker({ handlers: [handle(plain, ({ payload }) => void seen.push(payload))], ...KEEP_ORDER })
   await bench.settled(2_500)
   const withoutKey = seen.filter((n) => Number(n) % 500 !== 0)
   assert.deepEqual(

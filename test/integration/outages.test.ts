@@ -39,7 +39,8 @@ test('work goes on after a restart of Redis, without restarting a process', asyn
   }
   // What ran all the time is still its own, and counts.
   open()
-  await bench.settled(55, 'completed')
+  // Not by the events: an outcome whose answer was lost is known to have arrived only because it is refused the second time.
+  await waitFor(async () => (await bench.counts()).completed === 55, { timeoutMs: 10_000 })
   assert.ok([...runs.values()].every((count) => count === 1))
   const { stale, rescued, retried } = await bench.counts()
   assert.deepEqual({ stale, rescued, retried }, { stale: 0, rescued: 0, retried: 0 })

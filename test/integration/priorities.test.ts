@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test'
 import { defineJob, handle } from '../../src/index.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { waitFor } from '../support/wait-for.ts'
-import { block, gate, openBench } from '../support/workbench.ts'
+import { block, gate, KEEP_ORDER, openBench } from '../support/workbench.ts'
 
 let redis: RedisServer
 before(async () => {
@@ -174,7 +174,7 @@ test('a retried, released or rescued job goes ahead of the backlog, which does n
     job,
     Array.from({ length: 1_000 }, (_, payload) => ({ payload })),
   )
-  await bench.startWorker({ handlers: [handler] })
+  await bench.startWorker({ handlers: [handler], ...KEEP_ORDER })
   await bench.settled(1_000, 'completed', { timeoutMs: 20_000 })
   const last = Math.max(...[0, 1, 2, 3, 4].map((n) => seen.indexOf(n)))
   assert.ok(last < 500, `the last of them was number ${last} of 1,000`)

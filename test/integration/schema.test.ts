@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test'
 import { z } from 'zod'
 import { defineJob, handle, PayloadError } from '../../src/index.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
-import { openBench } from '../support/workbench.ts'
+import { KEEP_ORDER, openBench } from '../support/workbench.ts'
 
 let redis: RedisServer
 before(async () => {
@@ -64,7 +64,7 @@ test('an asynchronous schema is waited for on both sides', async () => {
   const results = await bench.moca.queue.enqueueMany(job, [{ payload: 'ok 1' }, { payload: 'ok 2' }])
   assert.equal(results.length, 2)
   const seen: string[] = []
-  await bench.startWorker({ handlers: [handle(job, ({ payload }) => void seen.push(payload))], concurrency: 1 })
+  await bench.startWorker({ handlers: [handle(job, ({ payload }) => void seen.push(payload))], ...KEEP_ORDER })
   await bench.settled(2, 'completed')
   assert.deepEqual(seen, ['ok 1', 'ok 2'])
 })
@@ -126,7 +126,7 @@ test('a stranger in the stream is a dead letter, and the jobs behind it run', as
   ]
   await bench.moca.queue.enqueue(loose, 2)
   const seen: unknown[] = []
-  await bench.startWorker({ handlers: [handle(loose, ({ payload }) => void seen.push(payload))], concurrency: 1 })
+  await bench.startWorker({ handlers: [handle(loose, ({ payload }) => void seen.push(payload))], ...KEEP_ORDER })
   await bench.settled(2 + strangers.length)
   assert.deepEqual(seen, [1, 2])
   for (const entry of strangers) {

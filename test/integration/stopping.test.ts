@@ -110,7 +110,13 @@ test('what was fetched and not started goes back at once, in order and uncharged
     seen.push(payload)
   })
   // Fast enough to fetch ahead; then one job keeps its only place.
-  const first = await bench.startWorker({ handlers: [handler], concurrency: 1, handBack: '5s', softTimeout: '10s', stopTimeout: '20s' })
+  const first = await bench.startWorker({
+    handlers: [handler],
+    concurrency: 1,
+    handBack: '5s',
+    softTimeout: '10s',
+    stopTimeout: '20s',
+  })
   await bench.moca.queue.enqueueMany(job, many(1_600))
   await bench.settled(1_500)
   const stopped = first.stop()

@@ -23,6 +23,9 @@ import { waitFor, type WaitForOptions } from './wait-for.ts'
 //
 // At the end it stops the workers and checks that every accepted job is accounted for.
 
+/** For a test about order: on a busy machine jobs that wait too long behind others are handed back, and come again a little later. */
+export const KEEP_ORDER = { concurrency: 1, handBack: '20s' } as const
+
 /** Stops at once: a test has nothing to wait for. */
 const QUICK_STOP = { softTimeout: 0, stopTimeout: '2s' } as const
 
