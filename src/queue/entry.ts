@@ -46,8 +46,10 @@ export interface KeptError {
   st?: string
 }
 
-export function parseOptions(text: string): EntryOptions {
-  return text === '' ? {} : (JSON.parse(text) as EntryOptions)
+const NONE: EntryOptions = Object.freeze({})
+
+export function parseOptions(text: string): Readonly<EntryOptions> {
+  return text === '' ? NONE : (JSON.parse(text) as EntryOptions)
 }
 
 /** Payloads above this many bytes stand beside the stream, so that a read of many entries stays small. */

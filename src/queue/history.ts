@@ -20,7 +20,7 @@ export interface HistoryLine {
 const OUTCOMES = { c: 'completed', x: 'cancelled', e: 'expired' } as const
 export type OutcomeLetter = keyof typeof OUTCOMES
 
-/** One line; fields by position: the hot path writes one per job. */
+/** One line; fields by position, and the place left out where the entry says it: the hot path writes one per job. */
 export function historyLine(
   place: string,
   entry: string,
@@ -31,7 +31,8 @@ export function historyLine(
   durationMs: number,
   keepMs: number,
 ): string {
-  return `${place} ${entry} ${type} ${outcome} ${attempt} ${startedAt} ${durationMs} ${keepMs}`
+  const isItsEntry = entry.endsWith(place) && entry[entry.length - place.length - 1] === ':'
+  return `${isItsEntry ? '-' : place} ${entry} ${type} ${outcome} ${attempt} ${startedAt} ${durationMs} ${keepMs}`
 }
 
 /** The lines of one entry of the history stream, without those of stale attempts. */
@@ -41,7 +42,7 @@ export function decodeHistory(lines: string, stale: string): HistoryLine[] {
     const [place = '', entry = '', type = '', outcome = 'c', attempt, startedAt, durationMs, keepMs] = line.split(' ')
     if (skipped.has(entry)) return []
     return {
-      place,
+      place: place === '-' ? entry.slice(entry.lastIndexOf(':') + 1) : place,
       entry,
       type,
       outcome: OUTCOMES[outcome as OutcomeLetter] ?? 'completed',
