@@ -69,6 +69,11 @@ export const FAILING_CASES: readonly FailingCase[] = [
     prepare: async () => ({ header: { q: QUEUE, n: 2, max: 1 }, args: ['x', '', 'null', '', 'x', '', 'null', ''] }),
   },
   {
+    name: 'enqueue: plain jobs told by their payloads',
+    script: 'enqueue',
+    prepare: async () => ({ header: { q: QUEUE, n: 2, plain: 'x' }, args: ['null', 'null'] }),
+  },
+  {
     name: 'enqueue: nothing accepted',
     script: 'enqueue',
     prepare: async () => ({ header: { q: QUEUE, n: 1, max: 0 }, args: ['x', '', 'null', ''] }),

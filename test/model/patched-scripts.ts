@@ -45,7 +45,7 @@ end
 const prelude = readLua('prelude.lua')
 
 /** Reads a script as it is shipped. */
-export function readLua(file: string): string {
+function readLua(file: string): string {
   return readFileSync(new URL(`../../src/queue/lua/${file}`, import.meta.url), 'utf8')
 }
 

@@ -137,13 +137,13 @@ function readOptions(text: string): EntryOptions {
 }
 
 /** True when entry id `a` comes after `b`. */
-export function isAfter(a: string, b: string): boolean {
+function isAfter(a: string, b: string): boolean {
   const [aMs, aSeq] = idParts(a)
   const [bMs, bSeq] = idParts(b)
   return aMs === bMs ? aSeq > bSeq : aMs > bMs
 }
 
-export function idParts(id: string): [ms: number, sequence: number] {
+function idParts(id: string): [ms: number, sequence: number] {
   const dash = id.indexOf('-')
   return [Number(id.slice(0, dash)), Number(id.slice(dash + 1))]
 }

@@ -22,6 +22,8 @@ export interface ModelJob {
   isAged: boolean
   /** How often this attempt was delivered or renewed. */
   deliveries: number
+  /** Its worker has told that it runs alone. */
+  hasBegun: boolean
   dueMs: number
   charged: number
   stalls: number
@@ -61,6 +63,8 @@ export class ServerModel {
   markers = new Map<string, string>()
   sides = new Set<string>()
   bootMs = 0
+  /** When a job was accepted last. */
+  acceptedAtMs = 0
   #nextTurn = 0
 
   clone(): ServerModel {
@@ -72,6 +76,7 @@ export class ServerModel {
     copy.markers = new Map(this.markers)
     copy.sides = new Set(this.sides)
     copy.bootMs = this.bootMs
+    copy.acceptedAtMs = this.acceptedAtMs
     copy.#nextTurn = this.#nextTurn
     return copy
   }
@@ -103,6 +108,7 @@ export class ServerModel {
       return id
     })
     this.count('accepted', accepted)
+    if (accepted > 0) this.acceptedAtMs = nowMs
     return expected
   }
 
@@ -120,6 +126,7 @@ export class ServerModel {
       owner: undefined,
       isAged: false,
       deliveries: 0,
+      hasBegun: false,
       dueMs: 0,
       charged: 0,
       stalls: 0,
@@ -206,6 +213,7 @@ export class ServerModel {
     read.owner = owner
     read.isAged = false
     read.deliveries = 1
+    read.hasBegun = false
     return read
   }
 
@@ -275,7 +283,8 @@ export class ServerModel {
   }
 
   rescue(job: ModelJob, maxStalls: number): 'rescued' | 'dead' {
-    if (job.stalls > 0) job.chargedStalls++
+    // One that was charged before must run alone: fetched and put off, it has not begun.
+    if (job.stalls > 0 && (job.chargedStalls === 0 || job.hasBegun)) job.chargedStalls++
     job.stalls++
     if (job.chargedStalls >= maxStalls) {
       this.#bury(job, 'stalled')
