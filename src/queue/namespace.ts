@@ -52,7 +52,7 @@ export function asLayoutError(error: unknown): unknown {
 }
 
 /** True when a server that forgot everything (FLUSHALL) must be opened again before it is used. */
-export function wasForgotten(error: unknown): boolean {
+function wasForgotten(error: unknown): boolean {
   return error instanceof Error && /MOCALAYOUT none|^NOGROUP/.test(error.message)
 }
 

@@ -22,7 +22,7 @@ test('attack 4: a worker drops an attempt that Redis forgot having handed out, a
   await bench.startWorker({ handlers: [handler], concurrency: 5 })
   await waitFor(() => runs.length === 1, { describe: 'the first attempt' })
 
-  redis.kill('SIGKILL')
+  await redis.kill('SIGKILL')
   await redis.restart()
   await waitFor(() => runs.length === 2, { timeoutMs: 15_000, describe: 'the second attempt, in the same worker' })
   const [first, second] = runs
