@@ -131,11 +131,11 @@ export class Arena {
   /** Resolves when Redis holds nothing but dead letters. */
   async drained(timeoutMs = 120_000): Promise<void> {
     let left: number | undefined
-    await waitFor(async () => (left = await this.#left()) === 0, {
-      timeoutMs,
-      intervalMs: 50,
-      describe: () => `the queue to be empty (${left} jobs left)`,
-    })
+    try {
+      await waitFor(async () => (left = await this.#left()) === 0, { timeoutMs, intervalMs: 50 })
+    } catch (cause) {
+      throw new Error(`${left} jobs are left after ${timeoutMs} ms: ${await this.#describe()}`, { cause })
+    }
     // Handlers that ran in vain (their attempt was taken over) may still be writing.
     await waitFor(() => this.fleet.alive.every((member) => member.unfinished().length === 0), {
       timeoutMs: 30_000,
@@ -260,6 +260,18 @@ export class Arena {
 
   #streams(): string[] {
     return QUEUES.flatMap((queue) => ['', ':front', ':suspect'].map((end) => `${this.prefix}q:${queue}${end}`))
+  }
+
+  /** For a run that hangs: what the workers say, and where the jobs are. */
+  async #describe(): Promise<string> {
+    const workers = await Promise.all(
+      this.fleet.alive.map(async (member) => [member.pid, member.unfinished().length, await member.health()]),
+    )
+    const { queues, jobs } = await walk(this.#raw, NAMESPACE)
+    const where = Object.fromEntries(
+      [...Map.groupBy(jobs, ({ where, place }) => `${place} ${where}`)].map(([name, { length }]) => [name, length]),
+    )
+    return JSON.stringify({ workers, where, counters: queues.map(({ name, counters }) => [name, counters]) })
   }
 
   #ended({ name, outcome }: LedgerLine): void {

@@ -15,6 +15,7 @@ export class Member {
   #diedUs: number | undefined
   #stopUs: number | undefined
   #isReady = false
+  #health: Extract<FromWorkerProcess, { kind: 'health' }>['health'] | undefined
   #parting: Extract<FromWorkerProcess, { kind: 'stopped' }> | undefined
 
   constructor(child: ChildProcess, dir: string, onEnd: (line: LedgerLine) => void) {
@@ -26,7 +27,8 @@ export class Member {
     })
     child.on('message', (message: FromWorkerProcess) => {
       if (message.kind === 'ready') this.#isReady = true
-      else this.#parting = message
+      else if (message.kind === 'stopped') this.#parting = message
+      else this.#health = message.health
     })
   }
 
@@ -101,7 +103,18 @@ export class Member {
     }
   }
 
-  send(message: ToWorkerProcess): void {
+  endKeeper(): void {
+    this.#send({ kind: 'end keeper' })
+  }
+
+  /** What the worker says of itself; undefined when it does not answer. */
+  async health(): Promise<object | undefined> {
+    this.#health = undefined
+    this.#send({ kind: 'health' })
+    return waitFor(() => this.#health, { timeoutMs: 2_000 }).catch(() => undefined)
+  }
+
+  #send(message: ToWorkerProcess): void {
     this.#child.send(message)
   }
 

@@ -229,13 +229,21 @@ class Judgement {
       if (!excuse) {
         const state =
           before.endUs !== undefined && before.endUs <= run.startUs ? 'had succeeded' : 'had begun and not ended'
-        const text = `job ${run.id} (${run.name}) began in ${run.pid} at ${run.startUs}; attempt ${before.fence} in ${before.pid} ${state}`
+        const text = `job ${run.id} (${run.name}) began in ${run.pid} at ${run.startUs}${this.#waking(run)}; attempt ${before.fence} in ${before.pid} ${state}`
         this.#break('runTwice', 1, text)
         return
       }
       why ??= excuse
     }
     if (why) this.#counts[why]++
+  }
+
+  /** For the reader of a problem: whether the process had just woken, and what it did since. */
+  #waking({ pid, startUs }: Run): string {
+    const awake = this.#fates.get(pid)?.away.findLast(({ toUs }) => toUs <= startUs)
+    if (!awake) return ''
+    const since = this.#evidence.ledger.filter((line) => line.pid === pid && line.us > awake.toUs && line.us < startUs)
+    return ` (${startUs - awake.toUs} us after it woke, ${since.length} lines since)`
   }
 
   #excuse(before: Run, run: Run): keyof Counts | undefined {

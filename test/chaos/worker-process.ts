@@ -2,7 +2,14 @@ import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import type { Worker as Thread } from 'node:worker_threads'
 import pino from 'pino'
-import { createMoca, createWorker, handle, type HandlerContext, type WorkerInput } from '../../src/index.ts'
+import {
+  createMoca,
+  createWorker,
+  handle,
+  type HandlerContext,
+  type WorkerHealth,
+  type WorkerInput,
+} from '../../src/index.ts'
 import { block, type ChaosPayload, gate, long, poison, work } from './jobs.ts'
 import { Ledger, type LedgerLine, monotonicUs } from './ledger.ts'
 
@@ -18,10 +25,11 @@ export interface WorkerProcessOptions {
 }
 
 /** Told by the parent. SIGTERM is sent as a signal. */
-export type ToWorkerProcess = { readonly kind: 'end keeper' }
+export type ToWorkerProcess = { readonly kind: 'end keeper' | 'health' }
 
 export type FromWorkerProcess =
   | { readonly kind: 'ready' }
+  | { readonly kind: 'health'; readonly health: WorkerHealth & { readonly threads: number } }
   | { readonly kind: 'stopped'; readonly stale: number; readonly returned: number; readonly stopMs: number }
 
 const options = JSON.parse(process.argv[2] ?? '{}') as WorkerProcessOptions
@@ -161,7 +169,8 @@ process.on('SIGTERM', () => {
   })
 })
 process.on('message', (message: ToWorkerProcess) => {
-  if (message.kind === 'end keeper') for (const thread of threads) void thread.terminate()
+  if (message.kind === 'health') void tell({ kind: 'health', health: { ...worker.health(), threads: threads.size } })
+  else for (const thread of threads) void thread.terminate()
 })
 // Whoever started it is gone: nobody would end it.
 process.on('disconnect', () => {

@@ -25,7 +25,7 @@ async function run(size: Size, seed: number, count = size === 'full' ? 60 : 3): 
     for (let n = 0; n < count; n++) {
       await sleep(arena.random.between(0.4, 0.9) * arena.leaseMs) // moments of chance are the point
       // In turn: a thread that is ended again before it could renew anything keeps no lease, and nobody promises that.
-      members[n % members.length]?.send({ kind: 'end keeper' })
+      members[n % members.length]?.endKeeper()
     }
     const verdict = await arena.finish()
     const rescued = await arena.counter('rescued')
