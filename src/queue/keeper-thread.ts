@@ -118,8 +118,7 @@ class KeeperThread {
       this.#post({ kind: 'returned', count: entries.length, unseen: 0 })
     }
     if (this.#isMainBlocked(at)) await this.#returnUnseen(open)
-    if (at - this.#renewedAt >= this.#data.leaseMs / 3) {
-      await this.#renew(open, at)
+    if (at - this.#renewedAt >= this.#data.leaseMs / 3 && (await this.#renew(open, at))) {
       this.#renewedAt = at
       this.#vitals[0] = at
     }
@@ -186,11 +185,12 @@ class KeeperThread {
     }
   }
 
-  async #renew(open: NamespaceConnection, at: number): Promise<void> {
+  /** False: nothing may be renewed. */
+  async #renew(open: NamespaceConnection, at: number): Promise<boolean> {
     const consumer = this.#consumer
-    if (consumer === undefined) return
+    if (consumer === undefined) return false
     // A process whose event loop has been blocked for too long is hung: its jobs without a timeout go to others.
-    if (at - this.#beatAt > this.#data.maxBlockedMs) return
+    if (at - this.#beatAt > this.#data.maxBlockedMs) return false
     // A stream that this thread was not told of yet is known in the next round.
     const owned = this.#table.owned(at).filter((entry) => this.#streams[entry.ref])
     for (let from = 0; from < owned.length; from += 500) {
@@ -206,6 +206,7 @@ class KeeperThread {
         .filter((entry) => this.#table.isRunning(entry))
       if (slots.length > 0) this.#post({ kind: 'lost', slots })
     }
+    return true
   }
 
   #named(page: readonly HeldEntry[]) {

@@ -165,6 +165,7 @@ test('a worker is known while it runs, with what it does', async () => {
     { isConnected, running, buffered, unsettled },
     { isConnected: true, running: 0, buffered: 0, unsettled: 0 },
   )
+  await waitFor(() => a.health().lastRenewalAgeMs !== undefined)
 })
 
 test('stopping twice, together or one after another, is harmless', async () => {
