@@ -29,6 +29,7 @@ class KeeperThread {
   #consumer: string | undefined
   #beats = -1
   #beatAt = 0
+  #pingedAt = 0
   #renewedAt = Number.NEGATIVE_INFINITY
   #isReady = false
   /** Taken from the table and not yet handed back: a failed attempt to do so is repeated. */
@@ -118,6 +119,14 @@ class KeeperThread {
       this.#post({ kind: 'returned', count: entries.length, unseen: 0 })
     }
     if (this.#isMainBlocked(at)) await this.#returnUnseen(open)
+    if (at - this.#pingedAt >= this.#data.leaseMs / 3) {
+      this.#pingedAt = at
+      // Who only listens never learns that the other end is gone.
+      void this.#subscriber
+        .get()
+        ?.send(['PING'])
+        .catch(() => undefined)
+    }
     if (at - this.#renewedAt >= this.#data.leaseMs / 3 && (await this.#renew(open, at))) {
       this.#renewedAt = at
       this.#vitals[0] = at

@@ -224,6 +224,31 @@ test('hears what is said on a channel', async () => {
   assert.deepEqual(heard, ['hello'])
 })
 
+test('a connection that listens answers to PING, and is broken when it does not', async () => {
+  using listener = await open({ replyTimeoutMs: 200 })
+  await listener.subscribe('news', () => {})
+  assert.equal(await listener.send(['PING']), 'pong')
+  await redis.kill('SIGSTOP')
+  try {
+    const refused = assert.rejects(listener.send(['PING']))
+    assert.match((await listener.closed).message, /the connection hangs/)
+    await refused
+  } finally {
+    await redis.kill('SIGCONT')
+  }
+})
+
+test('a subscription without an answer in time breaks the connection', async () => {
+  using listener = await open({ replyTimeoutMs: 200 })
+  await redis.kill('SIGSTOP')
+  try {
+    await assert.rejects(listener.subscribe('news', () => {}))
+    assert.match((await listener.closed).message, /the connection hangs/)
+  } finally {
+    await redis.kill('SIGCONT')
+  }
+})
+
 test('describes a URL without its secrets', () => {
   assert.equal(describeUrl('redis://user:secret@example.org:7000/3'), 'example.org:7000/3')
   assert.equal(describeUrl('rediss://:secret@example.org/'), 'example.org:6379')

@@ -115,11 +115,7 @@ export class Connection {
   /** Sends one command. `blockMs`: how long the server itself may take to answer. Rejects when the server refuses or the connection breaks. */
   send<T>(args: readonly string[], blockMs = 0): Promise<T> {
     if (!this.#isOpen) return Promise.reject(new ConnectionError('The connection to Redis is closed'))
-    if (this.#unanswered++ === 0) {
-      this.#waitingSince = performance.now()
-      this.#allowedMs = this.#replyTimeoutMs
-    }
-    if (blockMs > 0) this.#allowedMs = Math.max(this.#allowedMs, this.#replyTimeoutMs + blockMs)
+    this.#asks(blockMs)
     return this.#client.sendCommand<T>(args as string[]).then(this.#answered, this.#refused)
   }
 
@@ -131,14 +127,26 @@ export class Connection {
     })
   }
 
-  /** Listens to a channel on this connection, which is good for nothing else afterwards. */
+  /**
+   * Listens to a channel on this connection, which is good for nothing but PING afterwards: nobody notices that it hangs before
+   * something is asked on it.
+   */
   async subscribe(channel: string, listener: (message: string) => void): Promise<void> {
-    await this.#client.subscribe(channel, listener)
+    this.#asks(0)
+    await this.#client.subscribe(channel, listener).then(this.#answered, this.#refused)
   }
 
   /** Closes at once; what is unanswered is rejected. Twice is harmless. */
   destroy(reason: Error = new ConnectionError('The connection to Redis was closed')): void {
     this.#fail(reason)
+  }
+
+  #asks(blockMs: number): void {
+    if (this.#unanswered++ === 0) {
+      this.#waitingSince = performance.now()
+      this.#allowedMs = this.#replyTimeoutMs
+    }
+    if (blockMs > 0) this.#allowedMs = Math.max(this.#allowedMs, this.#replyTimeoutMs + blockMs)
   }
 
   readonly #answered = <T>(reply: T): T => {

@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import { defineJob, handle } from '../../src/index.ts'
 import { wakeChannel } from '../../src/queue/keys.ts'
 import { Connection } from '../../src/redis/connection.ts'
+import { startProxy } from '../support/proxy.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { KEEP_ORDER, openBench } from '../support/workbench.ts'
@@ -61,6 +62,23 @@ test('every job that becomes the first to fall due is announced, also one of man
     [0, -1, -2].map((delay) => `default ${at + delay}`),
   )
   listener.destroy()
+})
+
+test('a worker hears of delayed jobs again after the connection that listens has hung', async () => {
+  const proxy = await startProxy({ targetPort: () => redis.port })
+  const listeners = () => proxy.names.filter((name) => name.endsWith(':wake')).length
+  try {
+    await using bench = openBench(redis)
+    const throughProxy = bench.openMoca({ redis: { url: proxy.url } })
+    await bench.startWorker({ handlers: [handle(job, () => {})], lease: '1s' }, throughProxy)
+    await waitFor(() => listeners() === 1)
+    proxy.setFaults({ kind: 'hole', isForOldOnly: true, name: /:wake$/ })
+    await waitFor(() => listeners() === 2, { timeoutMs: 15_000, describe: 'another connection that listens' })
+    await bench.moca.queue.enqueue(job, 1, { delay: 10 })
+    await bench.settled(1)
+  } finally {
+    await proxy.stop()
+  }
 })
 
 test('many jobs due at one instant all start', async () => {
