@@ -242,6 +242,14 @@ test('the first outcome of an attempt counts, whatever its handler does later', 
   assert.equal(executor.running, 0)
 })
 
+test('a handler whose thenable calls back twice frees one place', async () => {
+  const twice = Object.fromEntries([['then', (done: () => void) => [done(), done()]]])
+  const { executor, lanes, give, settled } = setUp([1], { run: () => twice })
+  give(lanes[0], 2)
+  await turns(2)
+  assert.deepEqual([executor.running, lanes[0].running, settled.length], [0, 0, 2])
+})
+
 test('the signal tells why: a stop, or a lease that was lost', async () => {
   const reasons: unknown[] = []
   const run: Run = ({ signal }) =>

@@ -118,7 +118,10 @@ export class Executor {
       this.#abort(
         attempt,
         'lease_lost',
-        new LeaseLostError(message, { jobId: attempt.place, attempt: attemptNumber(attempt) }),
+        new LeaseLostError(message, {
+          jobId: formatJobId(attempt.lane.queue, attempt.place),
+          attempt: attemptNumber(attempt),
+        }),
       )
     }
   }
@@ -135,7 +138,10 @@ export class Executor {
       this.#abort(
         attempt,
         'lease_lost',
-        new LeaseLostError(message, { jobId: attempt.place, attempt: attemptNumber(attempt) }),
+        new LeaseLostError(message, {
+          jobId: formatJobId(attempt.lane.queue, attempt.place),
+          attempt: attemptNumber(attempt),
+        }),
       )
     }
     return forgotten
@@ -275,7 +281,7 @@ export class Executor {
     } catch (error) {
       // The server is away: no fault of the job.
       this.#deps.log.warn(
-        { jobId: attempt.place, reason: (error as Error).message },
+        { jobId: formatJobId(attempt.lane.queue, attempt.place), reason: (error as Error).message },
         'Could not read a large payload; the job is handed back',
       )
       this.#settle(attempt, { r: 'released' })
@@ -390,7 +396,7 @@ export class Executor {
   /** The handler has returned: its place is free. */
   #ended(attempt: Attempt): void {
     const { lane } = attempt
-    this.#running.delete(attempt)
+    if (!this.#running.delete(attempt)) return // a thenable of somebody's own may call back twice
     lane.ended()
     if (this.#running.size === 0) this.#nothingRuns()
     if (this.#startingIn !== lane && lane.canStart) {
