@@ -68,7 +68,11 @@ export class Moca {
     const { redis, namespace } = this.config
     const connection = await Connection.open(redis, `moca:${namespace}:producer`)
     try {
-      const open = await openNamespace(connection, namespace, { queues: [], makeGroups: false })
+      const open = await openNamespace(connection, namespace, {
+        queues: [],
+        makeGroups: false,
+        seenMs: this.losses.seenMs,
+      })
       await this.losses.compare(open)
       return open
     } catch (error) {

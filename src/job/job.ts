@@ -38,7 +38,7 @@ type OutputOf<S> = S extends StandardSchemaV1<unknown, infer O> ? O : unknown
 const TYPE = /^[\w.:/-]{1,100}$/
 
 /**
- * Defines a kind of job. Throws ConfigError for anything out of range.
+ * Defines a kind of job. Throws ConfigError, or OptionError for a duration or queue name, for anything out of range.
  * @example const sendInvoice = defineJob({ type: 'invoice.send', payload: z.object({ orderId: z.string() }), queue: 'critical' })
  */
 export function defineJob<Schema extends StandardSchemaV1 | undefined = undefined>(

@@ -277,7 +277,7 @@ export class Executor {
       const text = await this.#deps.loadPayload(attempt)
       if (text === undefined)
         this.#bury(attempt, 'unreadable', new Error('Its payload, kept beside the stream, is gone'))
-      else this.#run(attempt, text)
+      else if (this.#mayBegin(attempt)) this.#run(attempt, text)
     } catch (error) {
       // The server is away: no fault of the job.
       this.#deps.log.warn(
@@ -306,13 +306,23 @@ export class Executor {
       const result = schema['~standard'].validate(payload)
       if (result instanceof Promise) {
         result.then(
-          (settled) => this.#validated(attempt, settled),
+          (settled) => {
+            if (this.#mayBegin(attempt)) this.#validated(attempt, settled)
+          },
           (error: unknown) => this.#bury(attempt, 'invalid payload', error),
         )
       } else this.#validated(attempt, result)
     } catch (error) {
       this.#bury(attempt, 'invalid payload', error)
     }
+  }
+
+  /** After a wait before the handler: this process may have been stopped meanwhile, and another have taken the job over. */
+  #mayBegin(attempt: Attempt): boolean {
+    if (!this.#deps.mustConfirm(attempt, this.#deps.clock.monotonicMs())) return true
+    this.#settle(attempt, { r: 'released' })
+    this.#ended(attempt)
+    return false
   }
 
   #validated(

@@ -32,6 +32,7 @@ interface Boot {
  */
 export class LossDetector {
   readonly #marks = new Map<string, Mark>()
+  #seenMs = 0
   readonly #log: Logger
   readonly #onLoss: (loss: Loss) => void
 
@@ -40,8 +41,19 @@ export class LossDetector {
     this.#onLoss = onLoss
   }
 
+  /** The highest instant of the server's clock that this process was told, ms; 0 = none. */
+  get seenMs(): number {
+    return this.#seenMs
+  }
+
+  /** Call with instants that the server tells. */
+  sawTime(ms: number): void {
+    this.#seenMs = Math.max(this.#seenMs, ms)
+  }
+
   /** Call with every count that the server confirms. */
   saw(queue: string, bootId: string, accepted: number, at: number): void {
+    this.sawTime(at)
     const name = `${queue} ${bootId}`
     const mark = this.#marks.get(name)
     if (!mark) this.#marks.set(name, { queue, bootId, accepted, at })

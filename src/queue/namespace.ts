@@ -32,11 +32,17 @@ export class NamespaceConnection {
 export async function openNamespace(
   connection: Connection,
   namespace: string,
-  options: { queues: readonly string[]; makeGroups: boolean },
+  options: {
+    readonly queues: readonly string[]
+    readonly makeGroups: boolean
+    /** The highest instant that this process was told (ms), where it was told any. */
+    readonly seenMs?: number
+  },
 ): Promise<NamespaceConnection> {
   const prefix = keyPrefix(namespace)
   const pair = `${connection.server.runId}/${connection.server.replId}`
-  const header = JSON.stringify({ pair, queues: options.queues, groups: options.makeGroups })
+  const { queues, makeGroups, seenMs } = options
+  const header = JSON.stringify({ pair, queues, groups: makeGroups, seen: seenMs })
   try {
     const [bootId] = await connection.run<[string, string]>(loadScripts().open, prefix, [header])
     return new NamespaceConnection(connection, prefix, bootId)

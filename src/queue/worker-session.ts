@@ -59,7 +59,11 @@ export async function openSession(request: SessionRequest): Promise<WorkerSessio
   let read: Connection | undefined
   try {
     read = await Connection.open(redis, `moca:${workerId}:read`)
-    const work = await openNamespace(control, namespace, { queues, makeGroups: true })
+    const work = await openNamespace(control, namespace, {
+      queues,
+      makeGroups: true,
+      seenMs: request.losses.seenMs,
+    })
     await request.losses.compare(work)
     // A black-holed connection goes on reading for its consumer. Its id says something only in the same life of the server.
     if (request.before?.bootId === work.bootId) {

@@ -408,6 +408,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       queues: Record<string, { accepted: number; acceptedAt: number; suspects: number; sides?: string[] }>
     }
     this.#heard()
+    this.#deps.losses.sawTime(heard.now)
     this.#serverOffsetMs = heard.now - (sentAt + this.#clock.wallMs()) / 2
     const types = new Set(this.#deps.handlers.map(({ job }) => job.type))
     for (const lane of this.#lanes) {

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Opens a namespace on a connection: checks the layout, and notes a new life of the server before anything is written in it.
--- ARGV[1]: { pair: "<run id>/<replication id>", queues: [name], groups: bool (make the consumer groups of these queues) }
+-- `seen`: the highest instant that this process was told; a server whose clock stands behind what it had issued begins above it.
+-- ARGV[1]: { seen: ms or nil, pair: "<run id>/<replication id>", queues: [name], groups: bool (make the consumer groups of these queues) }
 -- Returns { boot id, "new" | "known" }.
 local OPENS = true
 --#prelude
@@ -22,8 +23,10 @@ local boots = P .. 'boots'
 local last = call('XREVRANGE', boots, '+', '-', 'COUNT', 1)[1]
 if last and last[2][2] == a.pair then return { last[1], 'known' } end
 
-local ms = now()
+local began = now()
+local ms = began
 if last and idMs(last[1]) >= ms then ms = idMs(last[1]) + 1 end
+if a.seen and a.seen >= ms then ms = a.seen + 1 end
 local boot = int(ms) .. '-0'
 local accepted = {}
 for _, q in ipairs(call('SMEMBERS', P .. 'queues')) do
@@ -32,5 +35,5 @@ for _, q in ipairs(call('SMEMBERS', P .. 'queues')) do
   raiseFloor(q, boot) -- what is added again in this life gets a fence above this boot
 end
 -- cjson writes an empty table as {}: right for an object.
-call('XADD', boots, 'MAXLEN', 1000, boot, 'pair', a.pair, 'accepted', cjson.encode(accepted))
+call('XADD', boots, 'MAXLEN', 1000, boot, 'pair', a.pair, 'accepted', cjson.encode(accepted), 'at', int(began))
 return { boot, 'new' }

@@ -14,7 +14,7 @@ local at = now()
 
 -- Idle time goes on over a restart of the server: the living get one full lease to come back and renew.
 local boot = call('XREVRANGE', P .. 'boots', '+', '-', 'COUNT', 1)[1]
-if boot and at - idMs(boot[1]) < a.lease then return out end
+if boot and at - tonumber(boot[2][6]) < a.lease then return out end
 
 -- Whose they were, before XAUTOCLAIM makes them ours.
 local owner, times = {}, {}
