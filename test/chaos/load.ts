@@ -32,12 +32,15 @@ interface Plan extends EnqueueOptions {
 }
 
 const KEYS = 24
+/** More long jobs than this at a time would only wait for each other. */
+const LONG_MOST = 6
 
 /** Enqueues jobs of all kinds and keeps the journal of what it was told. */
 export class Load {
   readonly journal: JournalEntry[] = []
   readonly #options: LoadOptions
   readonly #open = new Set<string>()
+  readonly #openLong = new Set<string>()
   readonly #calls = new Set<Promise<void>>()
   /** The last call of each key: the next one waits for it, so that the order of acceptance is known. */
   readonly #ofKey = new Map<string, Promise<void>>()
@@ -66,6 +69,7 @@ export class Load {
   /** A run of this job ended for good. */
   ended(name: string): void {
     this.#open.delete(name)
+    this.#openLong.delete(name)
   }
 
   /** Keeps the queue filled until the signal aborts; resolves when every call is answered. */
@@ -98,6 +102,7 @@ export class Load {
     this.journal.push(entry)
     // Those that never succeed would take up room for ever.
     if (entry.expects === 'succeeds') this.#open.add(entry.name)
+    if (plan.job === long) this.#openLong.add(entry.name)
     const before = plan.key === undefined ? undefined : this.#ofKey.get(plan.key)
     const call = (before ?? Promise.resolve())
       .then(() => this.#call(entry, plan))
@@ -132,7 +137,8 @@ export class Load {
     const { random, leaseMs, longestMs, longShare } = this.#options
     const ms = Math.round(random.between(2, longestMs))
     const kind = random.next()
-    if (kind < longShare) return { job: long, ms: Math.round(leaseMs * random.between(1.5, 3)) }
+    if (kind < longShare && this.#openLong.size < LONG_MOST)
+      return { job: long, ms: Math.round(leaseMs * random.between(1.5, 3)) }
     if (kind < 0.2) return { job: work, ms, key: `k${random.whole(1, KEYS)}`, failures: random.chance(0.15) ? 1 : 0 }
     if (kind < 0.3) return { job: work, ms, delay: random.whole(20, 1_500) }
     if (kind < 0.33) return { job: work, ms, delay: random.whole(20, 500), failures: 1 }
