@@ -207,7 +207,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'rescue: does not wait a lease after a boot (attack 8)',
     in: 'rescue',
-    from: 'if boot and at - idMs(boot[1]) < a.lease then return out end',
+    from: 'if boot and at - tonumber(boot[2][6]) < a.lease then return out end',
     to: '',
   },
   {
