@@ -50,13 +50,19 @@ async function run(size: Size, seed: number, count = size === 'full' ? 200 : 6):
 async function victim(arena: Arena): Promise<Member> {
   // Others may do; it only must not be the same one again and again.
   const candidates = () => arena.fleet.alive.filter((member) => member.unfinished().length > HELD_LEAST + 1)
-  await waitFor(() => candidates().length > 0, {
-    timeoutMs: 60_000,
-    intervalMs: 3,
-    describe: () =>
-      `a worker with more than ${HELD_LEAST + 1} attempts (they have ${arena.fleet.alive.map((member) => member.unfinished().length).join(', ')})`,
-  })
-  return arena.random.pick(candidates())
+  const found = await waitFor(
+    () => {
+      const some = candidates()
+      return some.length > 0 ? some : undefined
+    },
+    {
+      timeoutMs: 60_000,
+      intervalMs: 3,
+      describe: () =>
+        `a worker with more than ${HELD_LEAST + 1} attempts (they have ${arena.fleet.alive.map((member) => member.unfinished().length).join(', ')})`,
+    },
+  )
+  return arena.random.pick(found)
 }
 
 async function keepUp(arena: Arena, workers: number): Promise<void> {
