@@ -10,5 +10,5 @@ export const sendInvoiceHandler = handle(sendInvoice, async ({ payload, attempt,
   const before = sent.get(payload.orderId)
   if (before !== undefined && before >= fence) return
   sent.set(payload.orderId, fence)
-  log.info({ orderId: payload.orderId, attempt }, 'Sent')
+  log.info({ orderId: payload.orderId }, 'Sent')
 })
