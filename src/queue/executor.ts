@@ -317,9 +317,15 @@ export class Executor {
     }
   }
 
-  /** After a wait before the handler: this process may have been stopped meanwhile, and another have taken the job over. */
+  /** After a wait before the handler: the attempt may have ended meanwhile, or this process been stopped and another taken the job over. */
   #mayBegin(attempt: Attempt): boolean {
-    if (!this.#deps.mustConfirm(attempt, this.#deps.clock.monotonicMs())) return true
+    if (attempt.stopReason === 'timeout') {
+      this.#failed(attempt, new Error('The timeout passed before the handler could begin'))
+      this.#ended(attempt)
+      return false
+    }
+    const hasEnded = attempt.isSettled || attempt.stopReason !== undefined
+    if (!hasEnded && !this.#deps.mustConfirm(attempt, this.#deps.clock.monotonicMs())) return true
     this.#settle(attempt, { r: 'released' })
     this.#ended(attempt)
     return false

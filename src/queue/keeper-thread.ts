@@ -75,8 +75,11 @@ class KeeperThread {
   }
 
   receive(message: ToKeeper): void {
-    if (message.kind === 'session') this.#consumer = message.consumer
-    else if (message.kind === 'streams') this.#streams = message.streams
+    if (message.kind === 'session') {
+      this.#consumer = message.consumer
+      // The new session hands back what is not in the table any more; it may hold the same entries anew.
+      this.#unreturned = []
+    } else if (message.kind === 'streams') this.#streams = message.streams
     else this.#end()
   }
 
@@ -198,8 +201,9 @@ class KeeperThread {
   async #renew(open: NamespaceConnection, at: number): Promise<boolean> {
     const consumer = this.#consumer
     if (consumer === undefined) return false
-    // A process whose event loop has been blocked for too long is hung: its jobs without a timeout go to others.
-    if (at - this.#beatAt > this.#data.maxBlockedMs) return false
+    // A process whose event loop has been blocked for too long, and longer than any timeout in it allows, is hung: its jobs go to others.
+    const isBlockedTooLong = at - this.#beatAt > this.#data.maxBlockedMs
+    if (isBlockedTooLong && this.#table.owned(at, true).length === 0) return false
     // A stream that this thread was not told of yet is known in the next round.
     const owned = this.#table.owned(at).filter((entry) => this.#streams[entry.ref])
     for (let from = 0; from < owned.length; from += 500) {

@@ -102,7 +102,9 @@ export class LeaseTable {
     return (Atomics.load(this.#states, slot) & 3) === HELD
   }
 
+  /** Twice is harmless: a slot that is free already stays so. */
   release(slot: number): void {
+    if (((this.#states[slot] as number) & 3) === FREE) return
     Atomics.store(this.#states, slot, (this.#states[slot] as number) & ~3)
     this.#free.push(slot)
   }
@@ -144,13 +146,17 @@ export class LeaseTable {
     return taken
   }
 
-  /** What must be renewed now: held, or running (finished and not yet settled included) within its time. */
-  owned(nowMs: number): HeldEntry[] {
+  /**
+   * What must be renewed now: held, or running (finished and not yet settled included) within its time. `onlyTimed`: only what runs and
+   * has a timeout.
+   */
+  owned(nowMs: number, onlyTimed = false): HeldEntry[] {
     const entries: HeldEntry[] = []
     for (let slot = 0; slot < this.memory.capacity; slot++) {
       const state = Atomics.load(this.#states, slot) & 3
-      if ((state === RUNNING && (this.#numbers[slot * 4 + 3] as number) > nowMs) || state === HELD)
-        entries.push(this.#entry(slot))
+      const untilMs = this.#numbers[slot * 4 + 3] as number
+      if (onlyTimed && (state !== RUNNING || untilMs === Number.POSITIVE_INFINITY)) continue
+      if ((state === RUNNING && untilMs > nowMs) || state === HELD) entries.push(this.#entry(slot))
     }
     return entries
   }

@@ -44,11 +44,23 @@ export async function openNamespace(
   const { queues, makeGroups, seenMs } = options
   const header = JSON.stringify({ pair, queues, groups: makeGroups, seen: seenMs })
   try {
+    await loadMissing(connection)
     const [bootId] = await connection.run<[string, string]>(loadScripts().open, prefix, [header])
     return new NamespaceConnection(connection, prefix, bootId)
   } catch (error) {
     throw asLayoutError(error)
   }
+}
+
+/**
+ * Loads the scripts that the server does not know. A script sent as text after its hash was refused would be overtaken by the next call
+ * of it, and jobs of one key would change places.
+ */
+async function loadMissing(connection: Connection): Promise<void> {
+  const scripts = Object.values(loadScripts())
+  const known = await connection.send<number[]>(['SCRIPT', 'EXISTS', ...scripts.map(({ sha }) => sha)])
+  const missing = scripts.filter((_, index) => known[index] !== 1)
+  await Promise.all(missing.map(({ text }) => connection.send(['SCRIPT', 'LOAD', text])))
 }
 
 /** Turns a script's refusal of the layout into a LayoutError; anything else comes back as it is. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { ClosedError, EnqueueError, MocaError, QueueFullError } from '../errors.ts'
+import { ClosedError, ConnectionError, EnqueueError, MocaError, QueueFullError } from '../errors.ts'
 import type { Job } from '../job/job.ts'
 import { formatJobId, givenPlace, requireQueueName } from '../job/job-id.ts'
 import { encodePayload } from '../job/payload.ts'
@@ -198,6 +198,12 @@ export class Producer {
   async #sendMany(queue: string, part: readonly Encoded[]): Promise<EnqueueResult[]> {
     const refusal = this.#refusal(part.length)
     if (refusal) throw refusal
+    // What was enqueued before goes out before.
+    const earlier = this.#open.get(queue)
+    if (earlier) {
+      this.#open.delete(queue)
+      this.#dispatch(earlier)
+    }
     return new Promise((resolve, reject) => {
       const batch = this.#newBatch(queue, { resolve, reject })
       for (const encoded of part) append(batch, encoded)
@@ -324,6 +330,14 @@ export class Producer {
         error,
       )
     }
+    if (!(error instanceof ConnectionError) && isReply(error)) {
+      return new EnqueueError(
+        'redis_refused',
+        `Redis answered the enqueue with an error: ${message}`,
+        batch.isSent,
+        error,
+      )
+    }
     return new EnqueueError(
       'connection_lost',
       `The connection broke before the enqueue was answered: ${message}`,
@@ -394,6 +408,11 @@ function* parts(encoded: readonly Encoded[]): Generator<readonly Encoded[]> {
 function textOf(object: object): string {
   const text = JSON.stringify(object)
   return text === '{}' ? '' : text
+}
+
+/** An error that the server sent, as opposed to one of the connection. */
+function isReply(error: unknown): boolean {
+  return error instanceof Error && /^(ERR|[A-Z]+) /.test(error.message)
 }
 
 /** Errors by which the server says that it did nothing at all. */

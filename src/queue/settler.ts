@@ -107,11 +107,10 @@ export class Settler {
     const batch = reports.take()
     reports.isSending = true
     reports.sending = batch.length
+    let stale: string[] | undefined
     try {
       const args = this.#encode(reports, batch, session.bootId)
-      const stale = await session.work.connection.run<string[]>(loadScripts().settle, session.work.prefix, args)
-      this.#confirmed(batch, stale)
-      reports.grow()
+      stale = await session.work.connection.run<string[]>(loadScripts().settle, session.work.prefix, args)
     } catch (error) {
       this.#deps.log.warn(
         { outcomes: batch.length, reason: (error as Error).message },
@@ -126,6 +125,10 @@ export class Settler {
     }
     reports.isSending = false
     reports.sending = 0
+    if (stale) {
+      reports.grow()
+      this.#confirmed(batch, stale)
+    }
     if (reports.waiting.length > 0) void this.#send(reports)
   }
 

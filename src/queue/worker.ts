@@ -168,7 +168,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       },
       log: this.#log,
       onLost: (slots) => this.#executor.leaseLost(slots),
-      onReturned: (count) => this.emit('returned', count),
+      onReturned: (count) => this.#tell('returned', count),
     })
     this.#streams = new StreamRegistry(queues, (streams) => this.#keeper.setStreams(streams))
     this.#keeper.setStreams(this.#streams.streams)
@@ -352,7 +352,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     if (forgotten.size === 0) return
     const isForgotten = ({ slot, entry }: Attempt) => forgotten.has(`${slot} ${entry}`)
     const attempts = [...this.#executor.forget(isForgotten), ...this.#settler.forget(isForgotten)]
-    for (const attempt of attempts) if (!attempt.isResent) this.emit('stale', describe(attempt))
+    for (const attempt of attempts) if (!attempt.isResent) this.#tell('stale', describe(attempt))
     this.#log.warn(
       {
         attempts: attempts.length,
@@ -513,11 +513,20 @@ export class Worker extends EventEmitter<WorkerEvents> {
     }
     if (this.listenerCount('settled') === 0) return
     const durationMs = this.#clock.monotonicMs() - attempt.startedAtMs
-    this.emit('settled', { ...describe(attempt), outcome: outcome.r, durationMs })
+    this.#tell('settled', { ...describe(attempt), outcome: outcome.r, durationMs })
+  }
+
+  /** A listener that throws is its owner's fault, and must not stop what tells it. */
+  #tell<Name extends keyof WorkerEvents>(name: Name, ...args: WorkerEvents[Name]): void {
+    try {
+      ;(this.emit as (name: Name, ...args: WorkerEvents[Name]) => boolean).call(this, name, ...args)
+    } catch (error) {
+      this.#log.error({ event: name, reason: (error as Error).message }, 'A listener of the worker failed')
+    }
   }
 
   #onStale(attempt: Attempt): void {
-    this.emit('stale', describe(attempt))
+    this.#tell('stale', describe(attempt))
     void this.#reportStale(attempt)
   }
 

@@ -56,9 +56,9 @@ if a.grace and sub(letter, 1, 1) == 't' then
   local delivered = groups[1] and groups[1][8] or '0-0'
   for _, item in ipairs(call('XRANGE', key, '(' .. delivered, '+', 'COUNT', a.limit)) do
     local entry, f = item[1], item[2]
-    local opts = options(f[4])
+    local opts = options(f[4] or '')
     if at - (opts.ls or idMs(entry)) < a.grace then break end
-    bury(q, letter, entry, opts.i or entry, f[2], opts, f[6], 'no handler')
+    bury(q, letter, entry, opts.i or entry, f[2] or '?', opts, f[6] or '', 'no handler')
     out[3] = out[3] + 1
   end
 end
