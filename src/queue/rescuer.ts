@@ -1,5 +1,5 @@
 import type { Logger } from '../logger.ts'
-import type { StreamLetter } from './keys.ts'
+import { queueKey, type StreamLetter } from './keys.ts'
 import type { Lane } from './lane.ts'
 import { loadScripts } from './scripts.ts'
 import type { WorkerSession } from './worker-session.ts'
@@ -35,7 +35,7 @@ export class Rescuer {
     for (const lane of this.#deps.lanes) {
       const sides = await session.work.connection.send<string[]>([
         'SMEMBERS',
-        `${session.work.prefix}q:${lane.queue}:sides`,
+        queueKey(session.work.prefix, lane.queue, 'sides'),
       ])
       for (const letter of ['m', 'f', 's', ...sides.map((type) => `t${type}` as const)] as const) {
         await this.#sweep(session, lane, letter, result, signal)

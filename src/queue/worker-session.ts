@@ -1,5 +1,5 @@
 import { Connection, type RedisOptions } from '../redis/connection.ts'
-import { GROUP, type StreamLetter, streamKey } from './keys.ts'
+import { GROUP, queueKey, type StreamLetter } from './keys.ts'
 import type { LossDetector } from './loss-detector.ts'
 import { type NamespaceConnection, openNamespace } from './namespace.ts'
 import { loadScripts } from './scripts.ts'
@@ -86,7 +86,7 @@ export async function openSession(request: SessionRequest): Promise<WorkerSessio
 async function adoptAll(request: SessionRequest, work: NamespaceConnection, consumer: string): Promise<void> {
   const { adopt } = loadScripts()
   for (const queue of request.queues) {
-    const sides = await work.connection.send<string[]>(['SMEMBERS', `${streamKey(work.prefix, queue, 'm')}:sides`])
+    const sides = await work.connection.send<string[]>(['SMEMBERS', queueKey(work.prefix, queue, 'sides')])
     const letters: StreamLetter[] = ['m', 'f', 's', ...sides.map((type) => `t${type}` as const)]
     for (const letter of letters) {
       const header = JSON.stringify({
