@@ -69,29 +69,30 @@ export class LossDetector {
     if (older.length === 0) return []
     // Taken out first: another connection of this process may be opening at the same time.
     for (const [name] of older) this.#marks.delete(name)
+    const left = new Set(older.map(([, mark]) => mark))
+    const losses: Loss[] = []
     try {
-      return await this.#compareMarks(
-        open,
-        older.map(([, mark]) => mark),
-      )
+      const boots = await readBoots(open)
+      for (const mark of left) {
+        const loss = await this.#compareMark(open, boots, mark)
+        left.delete(mark)
+        if (loss) losses.push(loss)
+      }
+      return losses
     } catch (error) {
-      for (const [name, mark] of older) this.#marks.set(name, mark)
+      // Not by `set`: a late reply of that life may have brought a higher mark meanwhile.
+      for (const { queue, bootId, accepted, at } of left) this.saw(queue, bootId, accepted, at)
       throw error
     }
   }
 
-  async #compareMarks(open: NamespaceConnection, marks: readonly Mark[]): Promise<Loss[]> {
-    const boots = await readBoots(open)
-    const losses: Loss[] = []
-    for (const mark of marks) {
-      const next = bootAfter(boots, mark.bootId, open.bootId)
-      const [accepted, at] = next?.accepted[mark.queue] ?? [0, 0]
-      if (!next || mark.accepted <= accepted) continue
-      const loss = { queue: mark.queue, lost: mark.accepted - accepted, from: new Date(at), to: new Date(mark.at) }
-      await this.#report(open, next.id, loss)
-      losses.push(loss)
-    }
-    return losses
+  async #compareMark(open: NamespaceConnection, boots: readonly Boot[], mark: Mark): Promise<Loss | undefined> {
+    const next = bootAfter(boots, mark.bootId, open.bootId)
+    const [accepted, at] = next?.accepted[mark.queue] ?? [0, 0]
+    if (!next || mark.accepted <= accepted) return undefined
+    const loss = { queue: mark.queue, lost: mark.accepted - accepted, from: new Date(at), to: new Date(mark.at) }
+    await this.#report(open, next.id, loss)
+    return loss
   }
 
   async #report(open: NamespaceConnection, boot: string, loss: Loss): Promise<void> {
@@ -105,7 +106,11 @@ export class LossDetector {
     const known = await open.connection.run<string>(loadScripts().lose, open.prefix, [header])
     const facts = { queue: loss.queue, lost: loss.lost, from: loss.from, to: loss.to, boot }
     if (known === 'new') this.#log.error(facts, `Redis forgot ${loss.lost} accepted jobs of queue ${loss.queue}`)
-    this.#onLoss(loss)
+    try {
+      this.#onLoss(loss)
+    } catch (error) {
+      this.#log.error({ error: String(error) }, 'onLoss threw') // the fault of a listener is none of the connection
+    }
   }
 }
 
