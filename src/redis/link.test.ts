@@ -102,6 +102,20 @@ test('who waits is told why at the deadline', async () => {
   await link.close()
 })
 
+test('what went wrong before it was open is no reason afterwards: the last break is', async () => {
+  const door = new Door()
+  // The third try never ends: who waits then is told why the door is gone.
+  const tries = [Promise.reject(new ConnectionError('refused by the test')), door, new Promise<Door>(() => {})]
+  const link = new Link(async () => tries.shift() as Promise<Door>, silentLogger, new JumpingClock())
+  await link.ready(1_000)
+  assert.equal(link.lastError, undefined)
+  door.break(new ConnectionError('cut'))
+  await door.closed
+  await new Promise(setImmediate)
+  await assert.rejects(link.ready(5), { message: 'cut' })
+  await link.close()
+})
+
 test('an error that no other try can mend is told at once, and trying goes on slowly', async () => {
   const { link, doors, clock } = linkWith([new LayoutError('2', '1')])
   await assert.rejects(link.ready(60_000), LayoutError)

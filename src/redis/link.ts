@@ -37,6 +37,7 @@ export class Link<T extends Breakable> {
     return this.#current
   }
 
+  /** Why nothing is open; undefined while something is, or before the first try has failed. */
   get lastError(): Error | undefined {
     return this.#lastError
   }
@@ -91,10 +92,12 @@ export class Link<T extends Breakable> {
           return
         }
         this.#current = open
+        this.#lastError = undefined
         delayMs = FIRST_DELAY_MS
         this.#settleWaiters((waiter) => waiter.resolve(open))
         const reason = await open.closed
         this.#current = undefined
+        this.#lastError = reason
         if (signal.aborted) return
         this.#log.warn({ reason: reason.message }, 'The connection broke; opening another')
       } catch (cause) {
