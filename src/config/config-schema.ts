@@ -4,7 +4,10 @@ import type { App } from './options.ts'
 
 // The message of every rule is what was expected; config-issues.ts puts the place and the value found before it.
 
-const MAX_DELAY_MS = 2 ** 31 - 1 // the longest time that a timer of Node can wait
+// A timer of Node that is to wait longer than 24.8 days fires at once.
+const LONGEST_TIMER = '24d'
+// Its timer waits up to a quarter longer, by chance.
+const LONGEST_SWEEP_INTERVAL = '7d'
 
 function rule<T>(isFitting: (value: unknown) => boolean, expected: string) {
   return z.custom<T>(isFitting, expected)
@@ -25,11 +28,10 @@ function readDuration(value: unknown): number {
   }
 }
 
-/** A duration of at least `fromMs`; the parsed value is in ms. */
-function duration(from: Duration, to?: Duration) {
-  const fromMs = parseDuration(from, 'from')
-  const toMs = to === undefined ? MAX_DELAY_MS : parseDuration(to, 'to')
-  const range = `${fromMs > 0 ? ` of ${from} or more` : ''}${to === undefined ? '' : ` up to ${to}`}`
+/** The parsed value is in ms. */
+function duration(from: Duration, to: Duration = LONGEST_TIMER) {
+  const [fromMs, toMs] = [parseDuration(from, 'from'), parseDuration(to, 'to')]
+  const range = `${fromMs > 0 ? ` of ${from} or more` : ''} up to ${to}`
   const expected = `a duration${range}: milliseconds as a number, or a text like '500ms', '30s', '5m', '2h', '7d'`
   return rule<Duration>((value) => readDuration(value) >= fromMs && readDuration(value) <= toMs, expected).transform(
     readDuration,
@@ -50,8 +52,8 @@ const redisUrl = rule<string>((value) => {
 const redis = z.strictObject(
   {
     url: redisUrl.default('redis://127.0.0.1:6379'),
-    connectTimeout: duration(10).default(5_000),
-    replyTimeout: duration(100).default(10_000),
+    connectTimeout: duration('10ms').default(5_000),
+    replyTimeout: duration('100ms').default(10_000),
   },
   'an object { url, connectTimeout, replyTimeout }',
 )
@@ -76,7 +78,7 @@ const app = rule<App>(
 
 const queue = z.strictObject(
   {
-    enqueueTimeout: duration(1).default(5_000),
+    enqueueTimeout: duration('1ms').default(5_000),
     maxPayloadBytes: whole(1, 512 * 1024 * 1024).default(1024 * 1024),
     // Redis keeps it, so it may be longer than a timer.
     idempotencyTtl: duration('1s', '3650d').default(24 * 3_600_000),
@@ -90,7 +92,7 @@ const worker = z
     {
       concurrency: whole(1, 10_000).default(10),
       lease: duration('1s').default(30_000),
-      sweepInterval: duration(50).optional(),
+      sweepInterval: duration('50ms', LONGEST_SWEEP_INTERVAL).optional(),
       softTimeout: duration(0).default(10_000),
       stopTimeout: duration(0).default(25_000),
       grace: duration(0).default(5_000),
@@ -98,7 +100,7 @@ const worker = z
       maxStalls: whole(1, 1_000).default(3),
       unhandledGrace: duration(0, '3650d').default(3_600_000),
       strict: flag.default(false),
-      handBack: duration(1).default(50),
+      handBack: duration('1ms').default(50),
       healthPort: whole(0, 65_535).optional(),
       healthHost: text(/^[\w.:-]+$/, 'an address or host name').optional(),
     },

@@ -65,6 +65,13 @@ test('names the variable that brought a value that cannot be used', () => {
   assert.match(message, /namespace \(from MOCA_NAMESPACE\): expected 1 to 64 of a-z .* found "a b"/)
 })
 
+test('names the flag that set the variable', () => {
+  assert.throws(
+    () => resolveConfig({}, { MOCA_NAMESPACE: 'a b' }, { MOCA_NAMESPACE: '--namespace' }),
+    /namespace \(from --namespace\): expected/,
+  )
+})
+
 const REFUSED: [string, unknown, RegExp][] = [
   ['no duration', { worker: { lease: '30 seconds' } }, /worker\.lease: expected a duration .* found "30 seconds"/],
   [
@@ -78,6 +85,21 @@ const REFUSED: [string, unknown, RegExp][] = [
     /worker\.concurrency: expected a whole number from 1 .* found 1\.5/,
   ],
   ['zero where none is allowed', { queues: { long: { weight: 0 } } }, /queues\.long\.weight: .* found 0/],
+  [
+    'a duration that no timer can wait',
+    { worker: { lease: '25d' } },
+    /worker\.lease: .* of 1s or more up to 24d.* "25d"/,
+  ],
+  [
+    'the same in milliseconds',
+    { redis: { connectTimeout: 2 ** 31 } },
+    /redis\.connectTimeout: .* up to 24d.* 2147483648/,
+  ],
+  [
+    'a sweep interval whose timer could not wait',
+    { worker: { lease: '24d', sweepInterval: '8d' } },
+    /worker\.sweepInterval: .* of 50ms or more up to 7d/,
+  ],
   ['null', { worker: null }, /worker: expected an object of settings for workers; found null/],
   ['a truthy text for a flag', { worker: { strict: 'no' } }, /worker\.strict: expected true or false; found "no"/],
   ['a list for the whole', [], /the configuration: expected an object.* found a list/],

@@ -42,6 +42,9 @@ export interface QueueConfig {
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
+/** What a person who set a variable knows it by, where that is not its own name: the flag of a command. */
+export type VariableNames = Readonly<Record<string, string>>
+
 const BUILT_IN_QUEUES: Readonly<Record<string, QueueInput>> = {
   critical: { weight: 6 },
   default: { weight: 3 },
@@ -82,8 +85,12 @@ function isJob(value: unknown): value is Job {
  * Fills in defaults, lets the environment override, checks everything and freezes it.
  * Throws one ConfigError that names every value that cannot be used: where it stands, what was found, what was expected.
  */
-export function resolveConfig(input: ConfigInput = {}, env: Environment = process.env): MocaConfig {
-  const overrides = readEnvironment(env)
+export function resolveConfig(
+  input: ConfigInput = {},
+  env: Environment = process.env,
+  variableNames: VariableNames = {},
+): MocaConfig {
+  const overrides = readEnvironment(env, variableNames)
   const merged = mergeInput(input, overrides)
   const parsed = configSchema.safeParse(merged)
   if (!parsed.success) throw explainIssues(parsed.error.issues, merged, overrides.names)
@@ -91,11 +98,11 @@ export function resolveConfig(input: ConfigInput = {}, env: Environment = proces
 }
 
 // An empty variable counts as not set: that is what `REDIS_URL= moca ...` and an empty line of an env file mean.
-function readEnvironment(env: Environment) {
+function readEnvironment(env: Environment, variableNames: VariableNames) {
   const names = new Map<string, string>()
   const read = (variable: string, option: string) => {
     const value = env[variable]
-    if (value) names.set(option, variable)
+    if (value) names.set(option, variableNames[variable] ?? variable)
     return value ? value : undefined
   }
   return { namespace: read('MOCA_NAMESPACE', 'namespace'), url: read('REDIS_URL', 'redis.url'), names }
