@@ -20,6 +20,17 @@ export class UsageError extends Error {
   }
 }
 
+/** What was named is not there. */
+export class NotFoundError extends Error {
+  readonly fix: string
+
+  constructor(message: string, fix: string) {
+    super(message)
+    this.name = 'NotFoundError'
+    this.fix = fix
+  }
+}
+
 /** What a person needs to know of an error. */
 export interface Explanation {
   readonly error: string
@@ -35,11 +46,10 @@ export function explain(error: unknown, context: string | undefined): Explanatio
   const message = error instanceof Error ? error.message : String(error)
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : undefined
   const [fix, exitCode] = advise(error)
-  const code = error instanceof MocaError ? error.code : error instanceof UsageError ? 'usage' : 'unexpected'
   // A cause that the message has told already is no news.
   return {
     error: message,
-    code,
+    code: codeOf(error),
     context,
     cause: cause !== undefined && !message.includes(cause) ? cause : undefined,
     fix,
@@ -47,11 +57,30 @@ export function explain(error: unknown, context: string | undefined): Explanatio
   }
 }
 
+function codeOf(error: unknown): string {
+  if (error instanceof MocaError) return error.code
+  if (error instanceof UsageError) return 'usage'
+  if (error instanceof NotFoundError) return 'not_found'
+  return isRefusal(error) ? 'redis_refused' : 'unexpected'
+}
+
+/** What the server answers when it does not let somebody in, or do something. Connection errors have it as their cause. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && /^(NOAUTH|WRONGPASS|NOPERM|MISCONF|OOM) /.test(error.message)
+}
+
 function advise(error: unknown): [fix: string, exitCode: ExitCode] {
   if (error instanceof UsageError) return [error.fix, EXIT.wrongUse]
+  if (error instanceof NotFoundError) return [error.fix, EXIT.problem]
   if (error instanceof ConfigError)
     return ['Change the configuration, the environment variable or the flag that is named.', EXIT.wrongUse]
   if (error instanceof OptionError) return ['See --help of the command.', EXIT.wrongUse]
+  if (error instanceof ConnectionError && isRefusal(error.cause)) {
+    return [
+      'Redis runs, and refuses the user or password. They are part of redis.url of the configuration, or of REDIS_URL.',
+      EXIT.unreachable,
+    ]
+  }
   if (error instanceof ConnectionError || error instanceof EnqueueError) {
     return [
       'Is Redis running, and is its address right? It is redis.url of the configuration, or REDIS_URL. --timeout waits longer.',
@@ -62,6 +91,12 @@ function advise(error: unknown): [fix: string, exitCode: ExitCode] {
     return ['Run a release of Moca that knows this layout, or choose another --namespace.', EXIT.problem]
   if (error instanceof UnsuitableServerError)
     return ['Change the server as the message says, then try again.', EXIT.problem]
+  if (isRefusal(error)) {
+    return [
+      'Redis runs, and refused a command. Change what the message names: permissions of the user, memory or disk of the server.',
+      EXIT.problem,
+    ]
+  }
   return [
     'This is a bug in Moca, or something it did not expect. --verbose shows where; please report it.',
     EXIT.problem,

@@ -3,11 +3,12 @@ import { overrideEnvironment } from '../config/environment.ts'
 import { type LoadedConfig, loadConfig } from '../config/load-config.ts'
 import { ConnectionError, MocaError } from '../errors.ts'
 import { systemClock } from '../clock.ts'
-import { type Duration, parseDuration } from '../job/duration.ts'
 import { Inspector } from '../queue/inspector.ts'
 import { type NamespaceConnection, openNamespace } from '../queue/namespace.ts'
 import { QueueReader } from '../queue/queue-reader.ts'
 import { Connection, describeUrl } from '../redis/connection.ts'
+import { UsageError } from './cli-error.ts'
+import { parseTime } from './flag-values.ts'
 import { Output } from './output.ts'
 
 /** The global flags, as commander gives them. */
@@ -45,6 +46,13 @@ export class Context {
   /** The configuration as its file says. The flags that override it are set for the whole process. */
   async loadConfig(): Promise<LoadedConfig> {
     const { config, namespace } = this.flags
+    // An empty variable counts as not set. A flag does not: `purge --namespace "$NAMESPACE"` must not hit another one.
+    if (namespace === '') {
+      throw new UsageError(
+        '--namespace is empty.',
+        'Give a name, or leave it out for the namespace of the configuration.',
+      )
+    }
     if (namespace !== undefined) overrideEnvironment('MOCA_NAMESPACE', namespace)
     this.#loaded ??= await loadConfig({ path: config })
     return this.#loaded
@@ -52,7 +60,11 @@ export class Context {
 
   async config(): Promise<MocaConfig> {
     const { input } = await this.loadConfig()
-    this.#config ??= resolveConfig(input)
+    this.#config ??= resolveConfig(
+      input,
+      undefined,
+      this.flags.namespace === undefined ? {} : { MOCA_NAMESPACE: '--namespace' },
+    )
     return this.#config
   }
 
@@ -80,8 +92,7 @@ export class Context {
   /** With --timeout it tries until then; without, once. */
   async #open(): Promise<NamespaceConnection> {
     const { redis, namespace } = await this.config()
-    const { timeout } = this.flags
-    const limitMs = timeout === undefined ? undefined : parseDuration(timeout as Duration, '--timeout')
+    const limitMs = parseTime('--timeout', this.flags.timeout)
     const deadline = systemClock.monotonicMs() + (limitMs ?? 0)
     for (;;) {
       const leftMs = Math.max(

@@ -22,6 +22,10 @@ test('explains itself', async () => {
     /Usage: moca queue list[^]*--cursor[^]*Global Options:[^]*--namespace[^]*Examples:\n {2}moca queue list/,
   )
   assert.match((await project.run(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/)
+  for (const command of ['', 'worker', 'worker start', 'queue', 'queue purge', 'verify']) {
+    const help = await project.run([...command.split(' ').filter(Boolean), '--help'])
+    assert.match(help.stdout, /\n\nExamples:\n {2}moca /, command)
+  }
 })
 
 for (const args of [
@@ -56,6 +60,77 @@ test('with --json an error is one JSON object on standard error', async () => {
   const { error, code: errorCode, exitCode } = JSON.parse(stderr)
   assert.match(error, /Could not connect/)
   assert.deepEqual([errorCode, exitCode], ['connection_lost', 3])
+})
+
+test('with --json also wrong use is one JSON object on standard error', async () => {
+  for (const args of [
+    [],
+    ['queue'],
+    ['queue', 'lst'],
+    ['queue', 'status', 'a', 'b'],
+    ['queue', 'inspect', 'nonsense'],
+    ['queue', 'retry'],
+    ['queue', 'purge', '--older-than', '5m'],
+    ['worker', 'start', '--concurrency', 'x'],
+  ]) {
+    const { code, stdout, stderr } = await project.run([...args, '--json'])
+    const what = `${args.join(' ')}: ${stderr}`
+    assert.deepEqual([code, stdout], [2, ''], what)
+    const { error, fix, exitCode } = JSON.parse(stderr)
+    assert.match(error, /^[A-Z-].*[^.]\.?$/, what)
+    assert.ok(fix.length > 0 && exitCode === 2, what)
+  }
+})
+
+test('a length of time needs its unit, and the message says so', async () => {
+  for (const args of [
+    ['queue', 'retry', '--all-failed', '--older-than', '5'],
+    ['queue', 'status', '--timeout', '5'],
+  ]) {
+    const { code, stderr } = await project.run(args)
+    assert.equal(code, 2)
+    const flag = args.at(-2)
+    assert.match(stderr, new RegExp(`^Error: {3}${flag} must be a number with a unit, like 500ms, .*; found "5"\n`))
+  }
+})
+
+test('a namespace that cannot be used is blamed on the flag, or the variable, that brought it', async () => {
+  const flag = await project.run(['queue', 'status', '--namespace', 'bad name'], { MOCA_NAMESPACE: 'good' })
+  assert.equal(flag.code, 2)
+  assert.match(flag.stderr, /namespace \(from --namespace\): expected 1 to 64 of .*; found "bad name"/)
+  const variable = await project.run(['queue', 'status'], { MOCA_NAMESPACE: 'bad name' })
+  assert.match(variable.stderr, /namespace \(from MOCA_NAMESPACE\): expected/)
+})
+
+test('an empty --namespace, as an unset variable makes it, is refused: it would mean another one', async () => {
+  const { code, stderr } = await project.run(['queue', 'purge', '--all', '--force', '--namespace', ''])
+  assert.equal(code, 2)
+  assert.match(stderr, /--namespace is empty/)
+  const config = await project.run(['queue', 'status', '--config', ''])
+  assert.equal(config.code, 2)
+  assert.match(config.stderr, /There is no configuration file/)
+})
+
+test('a server that refuses the password or a command is told from one that cannot be reached', async () => {
+  const redis = await startRedis()
+  const { host } = new URL(redis.url)
+  try {
+    await redis.cli(['CONFIG', 'SET', 'requirepass', 'hunter2'])
+    const wrong = await project.run(['queue', 'status'], { REDIS_URL: `redis://:wrong@${host}` })
+    assert.equal(wrong.code, 3)
+    assert.match(wrong.stderr, /WRONGPASS[^]*Fix: {5}Redis runs, and refuses the user or password/)
+    const right = { REDIS_URL: `redis://:hunter2@${host}` }
+    assert.equal((await project.run(['queue', 'status'], right)).code, 0)
+    const may = ['+@read', '+@connection', '+info', '+client', '~*', '>hunter2', 'on']
+    await redis.cli(['-a', 'hunter2', 'ACL', 'SETUSER', 'reader', ...may])
+    const reader = await project.run(['queue', 'status', '--json'], { REDIS_URL: `redis://reader:hunter2@${host}` })
+    const { error, code, fix, exitCode } = JSON.parse(reader.stderr)
+    assert.match(error, /^NOPERM/)
+    assert.match(fix, /permissions of the user/)
+    assert.deepEqual([code, exitCode, reader.code], ['redis_refused', 1, 1])
+  } finally {
+    await redis.stop()
+  }
 })
 
 test('--timeout bounds the wait for a server that accepts and says nothing', async () => {

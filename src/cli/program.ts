@@ -16,7 +16,7 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
   let context = new Context(peekFlags(args))
   try {
     const chosen: { run?: () => Promise<ExitCode> } = {}
-    const program = describeProgram((command, run) => {
+    const program = describeProgram(context, (command, run) => {
       context = new Context(command.optsWithGlobals<Flags>())
       chosen.run = () => run(context)
     })
@@ -24,7 +24,8 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
     return (await chosen.run?.()) ?? EXIT.fine
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.fine // help, version
-    if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.wrongUse // a group without a command
+    const isGroupAlone = error instanceof CommanderError && error.code === 'commander.help'
+    if (isGroupAlone && !context.output.isJson) return EXIT.wrongUse // its help has been shown
     const shown = error instanceof CommanderError ? asUsageError(error) : error
     const explanation = explain(shown, context.describe())
     context.output.fail(explanation, shown instanceof Error ? shown.stack : undefined)
@@ -34,7 +35,7 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
 
 type Choose = (command: Command, run: (context: Context) => Promise<ExitCode>) => void
 
-function describeProgram(choose: Choose): Command {
+function describeProgram({ output }: Context, choose: Choose): Command {
   const program = new Command('moca')
     .description('Background jobs on Redis Streams: workers, queues, and an account of every job.')
     .version(readVersion())
@@ -47,10 +48,24 @@ function describeProgram(choose: Choose): Command {
     .option('--timeout <duration>', 'how long to try to reach a server, e.g. 30s (default: one try)')
     .showSuggestionAfterError()
     .configureHelp({ showGlobalOptions: true })
-    .configureOutput({ outputError: () => {} }) // told by output.fail
+    .configureOutput({
+      outputError: () => {}, // told by output.fail
+      writeErr: (text) => {
+        if (!output.isJson) process.stderr.write(text)
+      },
+    })
+    .addHelpText(
+      'after',
+      examples('moca worker start', 'moca queue status', 'moca queue list --status dead', 'moca verify --json'),
+    )
     .exitOverride()
-  describeWorker(program.command('worker').description('run jobs'), choose)
-  describeQueue(program.command('queue').description('look at jobs and queues, and move jobs'), choose)
+  const worker = program.command('worker').description('run jobs')
+  describeWorker(worker.addHelpText('after', examples('moca worker start --queues critical,default')), choose)
+  const queue = program.command('queue').description('look at jobs and queues, and move jobs')
+  describeQueue(
+    queue.addHelpText('after', examples('moca queue status', 'moca queue retry --all-failed --older-than 1h')),
+    choose,
+  )
   program
     .command('verify')
     .description('account for every job; exit code 1 on any difference')
@@ -90,8 +105,9 @@ function describeQueue(queue: Command, choose: Choose): void {
   queue
     .command('status')
     .description('what stands where, in every queue')
+    .option('--queue <name>', 'this queue only')
     .option('--watch', 'again every second')
-    .addHelpText('after', examples('moca queue status', 'moca queue status --watch'))
+    .addHelpText('after', examples('moca queue status', 'moca queue status --queue critical --watch'))
     .action((options, command) => choose(command, (context) => showStatus(context, options)))
   queue
     .command('list')
@@ -173,11 +189,12 @@ function peekFlags(args: readonly string[]): Flags {
   return { json: has('--json'), color: !has('--no-color'), quiet: has('--quiet'), verbose: has('--verbose') }
 }
 
-function asUsageError({ message }: CommanderError): UsageError {
+function asUsageError({ code, message }: CommanderError): UsageError {
+  if (code === 'commander.help') return new UsageError('This is a group of commands.', 'See --help for its commands.')
   const [first = '', ...rest] = message.replace(/^error: /, '').split('\n')
   const hint = rest.join(' ').replaceAll(/[()]/g, '').trim()
   return new UsageError(
-    `${first.charAt(0).toUpperCase()}${first.slice(1)}.`,
+    `${first.charAt(0).toUpperCase()}${first.slice(1).replace(/\.$/, '')}.`,
     `${hint === '' ? '' : `${hint} `}See --help.`,
   )
 }

@@ -1,3 +1,4 @@
+import { requireJobId } from '../job/job-id.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 
@@ -9,6 +10,7 @@ const WORDS = {
 
 /** Takes one job back that has not started. */
 export async function cancelJob(context: Context, id: string): Promise<ExitCode> {
+  requireJobId(id) // before a server is looked for
   const result = await context.withQueues(({ inspector }) => inspector.cancel(id))
   context.output.result({ id, result }, () => `Job ${id} ${WORDS[result]}.`)
   return result === 'cancelled' ? EXIT.fine : EXIT.problem

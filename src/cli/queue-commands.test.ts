@@ -120,7 +120,9 @@ test('inspect tells everything of a job, and ends with 1 for one that is not the
 
   const unknown = await it.moca('queue', 'inspect', id('1-1'), '--json')
   assert.deepEqual([unknown.code, unknown.stdout], [1, ''])
-  assert.match(unknown.stderr, /There is no job default\.0\.1-1/)
+  const { error, code } = JSON.parse(unknown.stderr)
+  assert.deepEqual([error, code], ['There is no job default.0.1-1.', 'not_found'])
+  assert.match((await it.moca('queue', 'inspect', id('1-1'), '--quiet')).stderr, /^Error: {3}There is no job/)
   assert.equal((await it.moca('queue', 'inspect', 'nonsense')).code, 2)
 })
 
@@ -168,6 +170,35 @@ test('purge needs --force without a terminal, can be tried dry, and deletes what
   for (const wrong of [[], ['--all', '--queue', 'default'], ['--all', '--status', 'active', '--force']]) {
     assert.equal((await it.moca('queue', 'purge', ...wrong)).code, 2, wrong.join(' '))
   }
+})
+
+test('a queue that nobody knows ends with 1 and the names of those that there are', async () => {
+  using it = await openScene()
+  await it.scene.enqueue('mail', [{}])
+  for (const command of [
+    ['queue', 'status'],
+    ['queue', 'status', '--watch'],
+    ['queue', 'list'],
+    ['queue', 'retry', '--all-failed'],
+    ['queue', 'purge', '--force'],
+    ['verify'],
+  ]) {
+    const { code, stdout, stderr } = await it.moca(...command, '--queue', 'mali')
+    assert.deepEqual([code, stdout], [1, ''], command.join(' '))
+    const named = `There is no queue mali in namespace ${it.scene.namespace}; known are critical, default, long, mail.`
+    assert.match(stderr, new RegExp(`^Error: {3}${named}\n[^]*Fix: {5}Did you mean mail\\?`), command.join(' '))
+    // One that only the configuration knows is empty, and one that only Redis knows is there.
+    for (const queue of ['long', 'mail'].filter(() => !command.includes('--watch')))
+      assert.equal((await it.moca(...command, '--queue', queue)).code, 0, `${command.join(' ')} ${queue}`)
+  }
+})
+
+test('status --queue shows one queue and its losses', async () => {
+  using it = await openScene()
+  await it.scene.enqueue('mail', [{}])
+  await it.scene.run('lose', { boot: '7-0', q: 'default', lost: 3, from: 0, to: 2_000 })
+  const { queues, losses } = JSON.parse((await it.moca('queue', 'status', '--queue', 'mail', '--json')).stdout)
+  assert.deepEqual([queues.length, queues[0].queue, queues[0].waiting, losses], [1, 'mail', 1, []])
 })
 
 test('cancel takes back what has not started', async () => {

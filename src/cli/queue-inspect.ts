@@ -1,4 +1,6 @@
+import { requireJobId } from '../job/job-id.ts'
 import type { JobView } from '../queue/job-view.ts'
+import { NotFoundError } from './cli-error.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { formatDuration } from './format.ts'
@@ -6,10 +8,13 @@ import type { Output } from './output.ts'
 
 /** Everything that is known of one job. */
 export async function inspectJob(context: Context, id: string): Promise<ExitCode> {
+  requireJobId(id) // before a server is looked for
   const job = await context.withQueues(({ inspector }) => inspector.inspect(id))
   if (!job) {
-    context.output.note(`There is no job ${id}: it never was, or it ended and the history does not show it any more.`)
-    return EXIT.problem
+    throw new NotFoundError(
+      `There is no job ${id}.`,
+      'It never was, was cancelled or purged, or ended and the history does not show it any more. moca queue list shows those that are there.',
+    )
   }
   context.output.result(job, () => describe(context.output, job))
   return EXIT.fine

@@ -1,8 +1,9 @@
-import { OptionError } from '../errors.ts'
 import type { JobStatus, JobView } from '../queue/job-view.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
+import { parseWhole } from './flag-values.ts'
 import { formatDuration } from './format.ts'
+import { requireKnownQueue } from './known-queue.ts'
 
 export interface ListOptions {
   readonly queue?: string
@@ -17,8 +18,12 @@ export async function listJobs(
   context: Context,
   { queue, status, type, limit, cursor }: ListOptions,
 ): Promise<ExitCode> {
-  const filter = { queue, status: status as JobStatus | undefined, type, limit: parseLimit(limit), cursor }
-  const page = await context.withQueues(({ inspector }) => inspector.list(filter))
+  const most = parseWhole('--limit', limit, 1, 1_000)
+  const filter = { queue, status: status as JobStatus | undefined, type, limit: most, cursor }
+  const page = await context.withQueues(async ({ reader, inspector }) => {
+    await requireKnownQueue(context, reader, queue)
+    return inspector.list(filter)
+  })
   const { output } = context
   output.result(page, () => {
     if (page.jobs.length === 0) return page.cursor === undefined ? 'No such jobs.' : 'None among the entries looked at.'
@@ -26,15 +31,6 @@ export async function listJobs(
   })
   if (!output.isJson && page.cursor !== undefined) output.note(`More: the same command with --cursor ${page.cursor}`)
   return EXIT.fine
-}
-
-function parseLimit(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  if (/^\d+$/.test(text)) return Number(text)
-  throw new OptionError(`--limit must be a whole number; found ${JSON.stringify(text)}`, {
-    option: '--limit',
-    found: text,
-  })
 }
 
 function describe(job: JobView): string[] {

@@ -4,6 +4,7 @@ import { confirm } from './confirm.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { jobs } from './format.ts'
+import { requireKnownQueue } from './known-queue.ts'
 
 export interface PurgeOptions {
   readonly queue?: string
@@ -25,7 +26,8 @@ export async function purgeJobs(context: Context, options: PurgeOptions): Promis
   }
   const filter: PurgeFilter = { queue, type, status: status as PurgeStatus | undefined }
   const { output } = context
-  return context.withQueues(async ({ inspector }) => {
+  return context.withQueues(async ({ reader, inspector }) => {
+    await requireKnownQueue(context, reader, queue)
     const expected = await inspector.purge({ ...filter, dryRun: true })
     if (dryRun || expected.moved === 0) {
       output.result(
@@ -37,7 +39,7 @@ export async function purgeJobs(context: Context, options: PurgeOptions): Promis
     const what = `${jobs(expected.moved)}${status === undefined ? '' : ` (${status})`}${type === undefined ? '' : ` of type ${type}`}`
     const where = queue === undefined ? 'ALL queues' : `queue ${queue}`
     if (!(await confirm(`Purge ${what} of ${where}? They cannot be brought back.`, force))) {
-      output.note('Nothing was purged.')
+      output.result({ purged: 0, skipped: 0, dryRun }, () => 'Nothing was purged.')
       return EXIT.problem
     }
     const { moved, skipped } = await inspector.purge(filter)

@@ -1,8 +1,10 @@
-import { type Duration, parseDuration } from '../job/duration.ts'
+import { requireJobId } from '../job/job-id.ts'
 import { UsageError } from './cli-error.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
+import { parseTime } from './flag-values.ts'
 import { jobs } from './format.ts'
+import { requireKnownQueue } from './known-queue.ts'
 
 export interface RetryOptions {
   readonly allFailed?: boolean
@@ -28,10 +30,11 @@ export async function retryJobs(context: Context, id: string | undefined, option
     )
   }
   if (id !== undefined) return retryOne(context, id, options)
-  const olderThanMs = olderThan === undefined ? undefined : parseDuration(olderThan as Duration, '--older-than')
-  const { moved, skipped } = await context.withQueues(({ inspector }) =>
-    inspector.retryAll({ queue, type, olderThanMs, dryRun }),
-  )
+  const olderThanMs = parseTime('--older-than', olderThan)
+  const { moved, skipped } = await context.withQueues(async ({ reader, inspector }) => {
+    await requireKnownQueue(context, reader, queue)
+    return inspector.retryAll({ queue, type, olderThanMs, dryRun })
+  })
   context.output.result({ retried: moved, skipped, dryRun }, () =>
     dryRun ? `Would retry ${jobs(moved)}.` : `Retried ${jobs(moved)}.`,
   )
@@ -46,6 +49,7 @@ async function retryOne(
   if (queue ?? type ?? olderThan ?? dryRun) {
     throw new UsageError('--queue, --type, --older-than and --dry-run go with --all-failed.', `moca queue retry ${id}`)
   }
+  requireJobId(id) // before a server is looked for
   const result = await context.withQueues(({ inspector }) => inspector.retry(id))
   context.output.result({ id, result }, () => `Job ${id} ${ONE[result]}.`)
   return result === 'retried' ? EXIT.fine : EXIT.problem

@@ -4,35 +4,37 @@ import type { LossReport, QueueCounts, WorkerView } from '../queue/inspector.ts'
 import type { Context, QueueAccess } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { formatCount, formatDuration } from './format.ts'
+import { requireKnownQueue } from './known-queue.ts'
 import type { Output } from './output.ts'
 import { stopSignal } from './stop-signal.ts'
 
 export interface StatusOptions {
   readonly watch?: boolean
+  readonly queue?: string
 }
 
 const WATCH_MS = 1_000
 const CLEAR = '\u001b[H\u001b[2J'
 
 /** What stands where, in every queue. */
-export async function showStatus(context: Context, { watch = false }: StatusOptions): Promise<ExitCode> {
+export async function showStatus(context: Context, { watch = false, queue }: StatusOptions): Promise<ExitCode> {
   if (!watch) {
-    await context.withQueues((access) => showOnce(context, access, ''))
+    await context.withQueues((access) => showOnce(context, access, queue, ''))
     return EXIT.fine
   }
   const stop = stopSignal()
-  while (!stop.aborted) await watchConnected(context, stop)
+  while (!stop.aborted) await watchConnected(context, queue, stop)
   return EXIT.fine
 }
 
 /** Until the signal, or until the server goes away: then it says so, and the caller tries again. */
-async function watchConnected(context: Context, stop: AbortSignal): Promise<void> {
+async function watchConnected(context: Context, queue: string | undefined, stop: AbortSignal): Promise<void> {
   const { output } = context
   const before = process.stdout.isTTY && !output.isJson ? CLEAR : ''
   try {
     await context.withQueues(async (access) => {
       while (!stop.aborted) {
-        await showOnce(context, access, before)
+        await showOnce(context, access, queue, before)
         await systemClock.wait(WATCH_MS, stop)
       }
     })
@@ -43,9 +45,21 @@ async function watchConnected(context: Context, stop: AbortSignal): Promise<void
   }
 }
 
-async function showOnce(context: Context, { inspector }: QueueAccess, before: string): Promise<void> {
+async function showOnce(
+  context: Context,
+  { reader, inspector }: QueueAccess,
+  only: string | undefined,
+  before: string,
+): Promise<void> {
+  await requireKnownQueue(context, reader, only)
   const { namespace } = await context.config()
-  const [counts, workers, losses] = await Promise.all([inspector.counts(), inspector.workers(), inspector.losses()])
+  const names = only === undefined ? undefined : [only]
+  const [counts, workers, allLosses] = await Promise.all([
+    inspector.counts(names),
+    inspector.workers(),
+    inspector.losses(),
+  ])
+  const losses = allLosses.filter(({ queue }) => only === undefined || queue === only)
   const queues = Object.entries(counts).map(([queue, count]) => ({ queue, ...count }))
   context.output.result({ namespace, at: new Date(), queues, workers, losses }, () => {
     return before + describeStatus(context.output, namespace, counts, workers, losses)

@@ -3,6 +3,7 @@ import { accountQueues, type QueueAccount } from '../verify/queue-account.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { formatCount } from './format.ts'
+import { requireKnownQueue } from './known-queue.ts'
 import type { Output } from './output.ts'
 
 export interface VerifyOptions {
@@ -11,7 +12,8 @@ export interface VerifyOptions {
 
 /** Accounts for every job. */
 export async function verify(context: Context, { queue }: VerifyOptions): Promise<ExitCode> {
-  const { queues, findings } = await context.withQueues(({ reader }) => {
+  const { queues, findings } = await context.withQueues(async ({ reader }) => {
+    await requireKnownQueue(context, reader, queue)
     return accountQueues(reader, queue === undefined ? {} : { queues: [queue] })
   })
   const isOk = findings.length === 0

@@ -1,8 +1,8 @@
-import { OptionError } from '../errors.ts'
 import { makeLogger } from '../processes/log.ts'
 import { runWorkerProcess } from '../processes/worker.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
+import { parseWhole } from './flag-values.ts'
 import { stopSignal } from './stop-signal.ts'
 
 export interface WorkerStartOptions {
@@ -29,20 +29,10 @@ export async function startWorker(context: Context, options: WorkerStartOptions)
     log,
     stop,
     queues: options.queues?.split(',').map((name) => name.trim()),
-    concurrency: whole('--concurrency', options.concurrency, 1, 10_000),
+    concurrency: parseWhole('--concurrency', options.concurrency, 1, 10_000),
     isBurst: options.burst ?? false,
-    healthPort: whole('--health-port', options.healthPort, 0, 65_535),
+    healthPort: parseWhole('--health-port', options.healthPort, 0, 65_535),
     healthHost: options.healthHost,
   })
   return EXIT.fine
-}
-
-function whole(option: string, text: string | undefined, from: number, to: number): number | undefined {
-  if (text === undefined) return undefined
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
-  if (value >= from && value <= to) return value
-  throw new OptionError(`${option} must be a whole number from ${from} to ${to}; found ${JSON.stringify(text)}`, {
-    option,
-    found: text,
-  })
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ConfigError } from '../errors.ts'
@@ -25,7 +25,7 @@ export async function loadConfig({
 } = {}): Promise<LoadedConfig> {
   if (path !== undefined) {
     const file = isAbsolute(path) ? path : resolve(cwd, path)
-    if (!existsSync(file))
+    if (!isFile(file))
       throw new ConfigError(`There is no configuration file ${file}.`, { option: '--config', found: path })
     return { input: await importConfig(file), file }
   }
@@ -35,9 +35,14 @@ export async function loadConfig({
 
 function findUpwards(start: string): string | undefined {
   for (let folder = resolve(start); ; folder = dirname(folder)) {
-    const found = NAMES.map((name) => join(folder, name)).find((file) => existsSync(file))
+    const found = NAMES.map((name) => join(folder, name)).find(isFile)
     if (found !== undefined || dirname(folder) === folder) return found
   }
+}
+
+// Not a directory: that is what an empty `--config` would mean.
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
 }
 
 async function importConfig(file: string): Promise<ConfigInput> {
