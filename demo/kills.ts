@@ -102,7 +102,9 @@ async function waitUntilRescued({ raw, namespace }: Scene, workers: readonly Wor
     async () => {
       for (const { pid } of workers) if ((await heldBy(raw, namespace, pid, QUEUES)) > 0) return false
       for (const queue of QUEUES) {
-        if ((await raw.send<number>('XLEN', `{moca:${namespace}}:q:${queue}:suspect`)) > 0) return false
+        for (const stream of ['suspect', 'alone']) {
+          if ((await raw.send<number>('XLEN', `{moca:${namespace}}:q:${queue}:${stream}`)) > 0) return false
+        }
       }
       return true
     },

@@ -109,6 +109,7 @@ class QueueWalk {
     await this.#walkStream('m', this.#base)
     await this.#walkStream('f', `${this.#base}:front`)
     await this.#walkStream('s', `${this.#base}:suspect`)
+    await this.#walkStream('a', `${this.#base}:alone`)
     for (const type of sides) await this.#walkStream(`t${type}`, `${this.#base}:t:${type}`)
   }
 
@@ -251,7 +252,7 @@ export async function heldBy(
   const ids = [...workers].filter(([, about]) => (JSON.parse(about) as { pid: number }).pid === pid).map(([id]) => id)
   let held = 0
   for (const queue of queues) {
-    for (const key of ['', ':front', ':suspect'].map((part) => `${prefix}q:${queue}${part}`)) {
+    for (const key of ['', ':front', ':suspect', ':alone'].map((part) => `${prefix}q:${queue}${part}`)) {
       const consumers = await redis.send<string[][]>('XINFO', 'CONSUMERS', key, GROUP).catch((): string[][] => [])
       for (const consumer of consumers) {
         const { name = '', pending = '0' } = Object.fromEntries(pairs(consumer))

@@ -3,11 +3,12 @@ import type { JobHandler } from '../job/job.ts'
 import type { Attempt } from './attempt.ts'
 import { type EntryOptions, parseOptions } from './entry.ts'
 import type { Executor } from './executor.ts'
+import type { AloneTurn } from './alone-turn.ts'
 import { type StreamLetter, streamKey } from './keys.ts'
 import type { Lane } from './lane.ts'
 import type { LeaseTable } from './lease-table.ts'
+import { renewLeases } from './leases.ts'
 import type { Outcome } from './outcome.ts'
-import { loadScripts } from './scripts.ts'
 import type { StallGuard } from './stall-guard.ts'
 import type { StreamRegistry } from './stream-registry.ts'
 import { readCommand, type WorkerSession } from './worker-session.ts'
@@ -32,6 +33,7 @@ export interface FetcherDeps {
   readonly table: LeaseTable
   readonly streams: StreamRegistry
   readonly guard: StallGuard
+  readonly turn: AloneTurn
   readonly clock: Clock
   readonly leaseMs: number
   readonly workerId: string
@@ -46,17 +48,14 @@ interface Source {
 
 /**
  * Fetches jobs. With nothing to do it blocks on all streams for one job (so that idle workers share); while there is work it never
- * blocks, and reads what the next few ms need. Suspects and side streams are read only into free slots.
+ * blocks, and reads what the next few ms need. Suspects and side streams are read only into free slots, jobs that must run alone only
+ * by an idle worker that has its turn.
  */
 export class Fetcher {
   readonly #deps: FetcherDeps
   #lastFetchAtMs = 0
   #isBusy = false
   #quickReads = 0
-  /** A suspect asks to run alone: nothing else is fetched until all is done and the suspects have been looked at. */
-  #wantsAlone = false
-  /** Suspects that could not run alone and went back, in all. */
-  #putOffs = 0
   readonly #blockMs: number
   #wake: (() => void) | undefined
   #blockedOn: ReadonlySet<Lane> | undefined
@@ -75,13 +74,28 @@ export class Fetcher {
 
   /** More jobs of this lane wait, and come with the next reply if it has room for them. */
   expects(lane: Lane): boolean {
-    return this.#isBusy && !this.#wantsAlone && this.#hasSlots && (lane.isFrontFull || lane.isMainFull)
+    return this.#isBusy && !this.#deps.turn.isGranted && this.#hasSlots && (lane.isFrontFull || lane.isMainFull)
   }
 
-  /** Something has changed: there is room in a lane, a suspect waits, or all is done. */
+  /** Whether a job could run alone here soon. */
+  get wantsAlone(): boolean {
+    const { executor, turn, clock } = this.#deps
+    const oldestStartMs = Math.min(...executor.entries.map(({ startedAtMs }) => startedAtMs))
+    return executor.isAlone || turn.wants(clock.monotonicMs(), this.#isIdle, oldestStartMs)
+  }
+
+  /** The server granted the turn to run a job alone. */
+  grantTurn(): void {
+    // It may have been given up while the answer was under way.
+    if (this.#deps.executor.isAlone || this.#deps.turn.isGranted || !this.wantsAlone) return
+    this.#deps.turn.grant()
+    this.replan()
+  }
+
+  /** Something has changed: there is room in a lane, or all is done. */
   poke(lane: Lane): void {
     if (this.#wake) {
-      if (this.#plan().length > 0 || (this.#wantsAlone && this.#isIdle)) this.#wake()
+      if (this.#plan().length > 0 || (this.#deps.turn.isGranted && this.#isIdle)) this.#wake()
     } else if (this.#blockedOn && !this.#blockedOn.has(lane) && lane.freeSlots > 0) this.#mustReplan = true
   }
 
@@ -99,7 +113,8 @@ export class Fetcher {
     void session.closed.then(() => this.#wake?.())
     try {
       while (!signal.aborted && session.read.isOpen) {
-        if (this.#wantsAlone) await this.#fetchAlone(session)
+        if (this.#deps.executor.isAlone) await this.#room()
+        else if (this.#deps.turn.isGranted) await this.#fetchAlone(session)
         else {
           const plan = this.#plan()
           if (plan.length === 0) await this.#room()
@@ -114,10 +129,16 @@ export class Fetcher {
     }
   }
 
-  /** Lanes that want something now. */
+  /** Lanes that are read now. */
   #plan(): Lane[] {
-    const { lanes, executor, clock } = this.#deps
-    if (executor.isAlone || this.#wantsAlone || !this.#hasSlots) return []
+    const { executor, turn } = this.#deps
+    return executor.isAlone || turn.isGranted ? [] : this.#wanting()
+  }
+
+  /** Lanes that want something now. */
+  #wanting(): Lane[] {
+    const { lanes, clock } = this.#deps
+    if (!this.#hasSlots) return []
     const now = clock.monotonicMs()
     return lanes.filter((lane) => lane.bufferedBytes < BUFFER_BYTES && lane.wanted(now) > 0)
   }
@@ -192,26 +213,29 @@ export class Fetcher {
     }
   }
 
-  /**
-   * A suspect waits that must run alone. Only suspects are read until it has: ordinary ones side by side, or a deploy that killed many
-   * long jobs would stand still; and when nothing runs any more, the first dangerous one gets the process for itself.
-   */
+  /** This worker has its turn to run a job alone: as soon as all that it has is done, or for others when it is not done in time. */
   async #fetchAlone(session: WorkerSession): Promise<void> {
-    const { lanes, executor } = this.#deps
-    if (executor.isAlone) return this.#room()
-    const isIdle = this.#isIdle
-    for (const lane of lanes) {
-      if (lane.freeSlots === 0) continue
-      const before = this.#putOffs
-      const found = await this.#read(session, [{ lane, letter: 's' }], 1, { isOnlyRead: true })
-      // An ordinary one: look for more. A dangerous one that was put off would come again at once: not before all is done.
-      if (executor.isAlone || (found > 0 && this.#putOffs === before)) return
+    const { lanes, executor, turn, clock } = this.#deps
+    if (!this.#isIdle) {
+      if (turn.hasRun) turn.giveUp(clock.monotonicMs())
+      else if (turn.drains(clock.monotonicMs())) await this.#room()
+      return
     }
-    if (isIdle && this.#isIdle) this.#wantsAlone = false
-    else await this.#room()
+    if (turn.hasRun) {
+      // Others first, or many jobs that must run alone would hold them up.
+      await this.#readNow(session, this.#wanting())
+      if (!this.#isIdle) return
+      turn.goesOn()
+    }
+    for (const lane of lanes.filter(({ alone }) => alone > 0)) {
+      const found = await this.#read(session, [{ lane, letter: 'a' }], 1, { isOnlyRead: true })
+      if (executor.isAlone) return turn.began(clock.monotonicMs())
+      if (found === 0) lane.alone = 0
+    }
+    turn.giveUp(clock.monotonicMs())
   }
 
-  /** One read; how many entries came. `isOnlyRead`: no other read is under way that could bring jobs beside a suspect. */
+  /** One read; how many entries came. `isOnlyRead`: no other read is under way that could bring jobs beside one that must run alone. */
   async #read(
     session: WorkerSession,
     sources: readonly Source[],
@@ -255,7 +279,7 @@ export class Fetcher {
     const { table, clock } = this.#deps
     const at = clock.monotonicMs()
     try {
-      const lost = await this.#lostOf(session, attempts)
+      const lost = new Set(await this.#lostOf(session, attempts))
       for (const attempt of lost) table.release(attempt.slot)
       const confirmed = attempts.filter((attempt) => !lost.has(attempt))
       for (const attempt of confirmed) attempt.fetchedAtMs = at
@@ -268,18 +292,18 @@ export class Fetcher {
   }
 
   #deliver(attempts: readonly Attempt[]): void {
-    this.#deps.executor.accept(attempts.filter((attempt) => !this.#putOff(attempt)))
+    const [dangerous, others] = partition(attempts, isDangerous)
+    // Found beside others, or in a side stream: back to where it waits for its turn.
+    for (const attempt of dangerous) this.#giveUp(attempt, { r: 'released' })
+    this.#deps.executor.accept(others)
   }
 
-  /**
-   * Gives the process to one suspect. The server is told before it starts: should this process die now, the job is charged, and one
-   * that was fetched and put off is not.
-   */
+  /** Gives the process to one job, if it still is ours. */
   async #runAlone(session: WorkerSession, attempt: Attempt): Promise<void> {
     const { table, executor } = this.#deps
     try {
-      const lost = await this.#lostOf(session, [attempt], true)
-      if (lost.size > 0) table.release(attempt.slot)
+      const lost = await this.#lostOf(session, [attempt])
+      if (lost.length > 0) table.release(attempt.slot)
       else executor.runAlone(attempt)
     } catch (error) {
       table.release(attempt.slot)
@@ -287,33 +311,11 @@ export class Fetcher {
     }
   }
 
-  /** Which of these are ours no longer; the others are renewed. `begins`: the server shall know that they begin now. */
-  async #lostOf(session: WorkerSession, attempts: readonly Attempt[], begins = false): Promise<Set<Attempt>> {
+  /** Which of these are ours no longer; the others are renewed. */
+  #lostOf({ work, consumer }: WorkerSession, attempts: readonly Attempt[]): Promise<Attempt[]> {
     const { streams, workerId } = this.#deps
-    const lost = new Set<Attempt>()
-    for (let from = 0; from < attempts.length; from += 500) {
-      const page = attempts.slice(from, from + 500)
-      const flat = page.flatMap(({ lane, letter, entry }) => [
-        `${streams.queues.indexOf(lane.queue) + 1}${letter}`,
-        entry,
-      ])
-      const header = JSON.stringify({ w: workerId, c: session.consumer, q: streams.queues, n: page.length, begins })
-      const positions = await session.work.connection.run<number[]>(loadScripts().renew, session.work.prefix, [
-        header,
-        ...flat,
-      ])
-      for (const position of positions) lost.add(page[position - 1] as Attempt)
-    }
-    return lost
-  }
-
-  /** A suspect that must run alone, and cannot now, goes back; this worker then makes room for it. */
-  #putOff(attempt: Attempt): boolean {
-    if (!isDangerous(attempt)) return false
-    this.#wantsAlone = true
-    this.#putOffs++
-    this.#giveUp(attempt, { r: 'released' })
-    return true
+    const holder = { workerId, consumer, queues: streams.queues }
+    return renewLeases(work, holder, attempts, ({ lane, letter }) => ({ queue: lane.queue, letter }))
   }
 
   #attempt(
@@ -394,6 +396,10 @@ function noteDepth(source: Source | undefined, asked: number, found: number): vo
 /** From its second rescue on a job may be what kills its workers. */
 function isDangerous({ options }: Attempt): boolean {
   return (options.c ?? 0) > 0
+}
+
+function partition<T>(items: readonly T[], test: (item: T) => boolean): [passed: T[], failed: T[]] {
+  return [items.filter((item) => test(item)), items.filter((item) => !test(item))]
 }
 
 function sideSources(lane: Lane): Source[] {

@@ -369,7 +369,7 @@ test('tells of losses and workers', async () => {
     ['default', 3, 1_000, 2_000, '7-0'],
   )
   assert.deepEqual(others, [])
-  await scene.run('beat', { w: 'w1', about: JSON.stringify({ host: 'h', pid: 1 }), queues: [], gone: 10_000 })
+  await scene.run('beat', { w: 'w1', about: JSON.stringify({ host: 'h', pid: 1 }), queues: [], lease: 10_000 })
   const [worker] = await inspector.workers()
   assert.deepEqual([worker?.id, worker?.about], ['w1', { host: 'h', pid: 1 }])
   assert.ok(worker?.seenAt)

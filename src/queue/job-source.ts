@@ -1,6 +1,6 @@
 import { decodeHistory } from './history.ts'
 import { isShown, type JobStatus, type JobView, parseRecord, viewEnded, viewJob } from './job-view.ts'
-import type { StreamLetter } from './keys.ts'
+import { lettersOf, type StreamLetter } from './keys.ts'
 import type { QueueLook, QueueReader, Scored } from './queue-reader.ts'
 
 /** A job met on a walk, and the mark from which the walk goes on behind it. */
@@ -38,7 +38,7 @@ export function jobSources(reader: QueueReader, queue: string, look: QueueLook, 
   const sources: JobSource[] = []
   if (statuses.has('waiting') || statuses.has('active')) {
     const sides = look.sides.filter((side) => type === undefined || side === type).toSorted()
-    for (const letter of ['s', 'f', 'm', ...sides.map((side) => `t${side}` as const)] as StreamLetter[]) {
+    for (const letter of lettersOf(sides)) {
       sources.push(streamSource(reader, queue, letter, look.streams[letter]?.delivered ?? '0-0', statuses))
     }
   }

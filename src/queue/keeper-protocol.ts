@@ -9,7 +9,10 @@ export interface KeeperData {
   readonly workerId: string
   readonly queues: readonly string[]
   readonly memory: LeaseTableMemory
-  /** Last success of a renewal, and of a promotion: monotonic ms of the main thread, as Float64. */
+  /**
+   * As Float64: last success of a renewal, and of a promotion (monotonic ms of the main thread), told by the keeper; and the highest
+   * instant of the server's clock that this process was told (ms), told by the main thread.
+   */
   readonly vitals: SharedArrayBuffer
   readonly leaseMs: number
   readonly handBackMs: number

@@ -6,6 +6,7 @@ import { Link } from '../redis/link.ts'
 import type { FromKeeper, KeeperData, StreamRef, ToKeeper } from './keeper-protocol.ts'
 import { GROUP, keyPrefix, streamKey, wakeChannel } from './keys.ts'
 import { type HeldEntry, LeaseTable } from './lease-table.ts'
+import { LEASE_PAGE, renewLeases, streamNumber } from './leases.ts'
 import { mustReopen, type NamespaceConnection, openNamespace } from './namespace.ts'
 import { PromotionTimer } from './promotion-timer.ts'
 import { loadScripts } from './scripts.ts'
@@ -49,7 +50,11 @@ class KeeperThread {
     this.#link = new Link(async () => {
       const connection = await Connection.open(redis, `moca:${workerId}:keeper`)
       try {
-        const open = await openNamespace(connection, namespace, { queues, makeGroups: false })
+        const open = await openNamespace(connection, namespace, {
+          queues,
+          makeGroups: false,
+          seenMs: this.#vitals[2] ?? 0,
+        })
         // What fell due while there was no connection need not wait for the next look.
         this.#promotions.lookNow()
         return open
@@ -189,10 +194,17 @@ class KeeperThread {
   }
 
   async #release(open: NamespaceConnection, entries: readonly HeldEntry[]): Promise<void> {
-    for (let from = 0; from < entries.length; from += 500) {
-      const page = entries.slice(from, from + 500)
-      const header = { w: this.#data.workerId, ...this.#named(page) }
-      const flat = page.flatMap((held) => [...this.#name(held), held.times === undefined ? '' : String(held.times)])
+    const { workerId, queues } = this.#data
+    for (let from = 0; from < entries.length; from += LEASE_PAGE) {
+      const page = entries.slice(from, from + LEASE_PAGE)
+      const header = { w: workerId, q: queues, n: page.length }
+      const flat = page.flatMap((held) => {
+        return [
+          streamNumber(queues, this.#streamOf(held)),
+          held.entry,
+          held.times === undefined ? '' : String(held.times),
+        ]
+      })
       await open.connection.run(loadScripts().release, open.prefix, [JSON.stringify(header), ...flat])
     }
   }
@@ -206,29 +218,16 @@ class KeeperThread {
     if (isBlockedTooLong && this.#table.owned(at, true).length === 0) return false
     // A stream that this thread was not told of yet is known in the next round.
     const owned = this.#table.owned(at).filter((entry) => this.#streams[entry.ref])
-    for (let from = 0; from < owned.length; from += 500) {
-      const page = owned.slice(from, from + 500)
-      const header = { w: this.#data.workerId, c: consumer, ...this.#named(page) }
-      const lost = await open.connection.run<number[]>(loadScripts().renew, open.prefix, [
-        JSON.stringify(header),
-        ...page.flatMap((held) => this.#name(held)),
-      ])
-      // Settled or started anew while the answer was under way: not lost.
-      const slots = lost
-        .map((position) => page[position - 1] as HeldEntry)
-        .filter((entry) => this.#table.isRunning(entry))
-      if (slots.length > 0) this.#post({ kind: 'lost', slots })
-    }
+    const { workerId, queues } = this.#data
+    const lost = await renewLeases(open, { workerId, consumer, queues }, owned, (held) => this.#streamOf(held))
+    // Settled or started anew while the answer was under way: not lost.
+    const slots = lost.filter((entry) => this.#table.isRunning(entry))
+    if (slots.length > 0) this.#post({ kind: 'lost', slots })
     return true
   }
 
-  #named(page: readonly HeldEntry[]) {
-    return { q: this.#data.queues, n: page.length }
-  }
-
-  #name({ ref, entry }: HeldEntry): [queueAndLetter: string, entry: string] {
-    const stream = this.#streams[ref] as StreamRef
-    return [`${this.#data.queues.indexOf(stream.queue) + 1}${stream.letter}`, entry]
+  #streamOf({ ref }: HeldEntry): StreamRef {
+    return this.#streams[ref] as StreamRef
   }
 
   #log(level: 'info' | 'warn' | 'error', facts: object, message: string): void {

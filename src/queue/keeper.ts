@@ -15,7 +15,7 @@ const RESTART_MS = 200
 /** The main thread's side of the keeper (keeper-thread.ts): starts the thread, tells it what it must know, starts it again when it dies. */
 export class Keeper {
   readonly #deps: KeeperDeps
-  readonly #vitals = new SharedArrayBuffer(2 * 8)
+  readonly #vitals = new SharedArrayBuffer(3 * 8)
   readonly #vitalsView = new Float64Array(this.#vitals)
   #thread: Thread | undefined
   #isStopping = false
@@ -31,6 +31,11 @@ export class Keeper {
   /** Monotonic ms of the latest successful renewal; 0 = none yet. */
   get renewedAtMs(): number {
     return this.#vitalsView[0] as number
+  }
+
+  /** The highest instant of the server's clock that this process was told, ms: what the keeper opens is to go on above it. */
+  setSeen(ms: number): void {
+    this.#vitalsView[2] = ms
   }
 
   /** Resolves when leases are kept: not before may anything be fetched. Rejects when the signal aborts first. */

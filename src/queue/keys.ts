@@ -5,14 +5,23 @@ export function keyPrefix(namespace: string): string {
   return `{moca:${namespace}}:`
 }
 
-/** A stream of a queue: m main, f front, s suspect, t<type> the side stream of a type. */
-export type StreamLetter = 'm' | 'f' | 's' | `t${string}`
+/** A stream of a queue: m main, f front, s suspect, a alone, t<type> the side stream of a type. */
+export type StreamLetter = 'm' | 'f' | 's' | 'a' | `t${string}`
+
+/** The streams that every queue has, in the order in which workers come to them. */
+const LETTERS = ['a', 's', 'f', 'm'] as const
+
+/** All streams of a queue with these side streams. */
+export function lettersOf(sides: readonly string[]): StreamLetter[] {
+  return [...LETTERS, ...sides.map((type) => `t${type}` as const)]
+}
 
 export function streamKey(prefix: string, queue: string, letter: StreamLetter): string {
   const base = `${prefix}q:${queue}`
   if (letter === 'm') return base
   if (letter === 'f') return `${base}:front`
   if (letter === 's') return `${base}:suspect`
+  if (letter === 'a') return `${base}:alone`
   return `${base}:t:${letter.slice(1)}`
 }
 

@@ -14,6 +14,8 @@ export class Lane {
   allowance = 0
   /** Suspects that wait, as last heard. */
   suspects = 0
+  /** Jobs that wait to run alone, as last heard. */
+  alone = 0
   /** Side streams of types that this worker has handlers for. */
   sides: readonly string[] = []
   /** The front, or the main stream, gave all that was asked for: there is more. */

@@ -9,11 +9,14 @@ export class NamespaceConnection {
   readonly prefix: string
   /** Id of the entry in `boots` for this life of the server. Fences begun in it are at least so high. */
   readonly bootId: string
+  /** The server's clock when the namespace was opened, ms. */
+  readonly openedAtMs: number
 
-  constructor(connection: Connection, prefix: string, bootId: string) {
+  constructor(connection: Connection, prefix: string, bootId: string, openedAtMs: number) {
     this.connection = connection
     this.prefix = prefix
     this.bootId = bootId
+    this.openedAtMs = openedAtMs
   }
 
   get closed(): Promise<Error> {
@@ -45,8 +48,8 @@ export async function openNamespace(
   const header = JSON.stringify({ pair, queues, groups: makeGroups, seen: seenMs })
   try {
     await loadMissing(connection)
-    const [bootId] = await connection.run<[string, string]>(loadScripts().open, prefix, [header])
-    return new NamespaceConnection(connection, prefix, bootId)
+    const [bootId, , openedAt] = await connection.run<[string, string, string]>(loadScripts().open, prefix, [header])
+    return new NamespaceConnection(connection, prefix, bootId, Number(openedAt))
   } catch (error) {
     throw asLayoutError(error)
   }

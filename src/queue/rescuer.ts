@@ -1,6 +1,7 @@
 import type { Logger } from '../logger.ts'
-import { queueKey, type StreamLetter } from './keys.ts'
+import { lettersOf, queueKey, type StreamLetter } from './keys.ts'
 import type { Lane } from './lane.ts'
+import { mustReopen } from './namespace.ts'
 import { loadScripts } from './scripts.ts'
 import type { WorkerSession } from './worker-session.ts'
 
@@ -9,6 +10,7 @@ const PAGE = 100
 export interface RescuerDeps {
   readonly lanes: readonly Lane[]
   readonly log: Logger
+  /** For attempts of workers that the server does not know any more. */
   readonly leaseMs: number
   readonly maxStalls: number
   readonly unhandledGraceMs: number
@@ -21,7 +23,8 @@ export interface RescueResult {
 
 /**
  * Puts jobs whose worker died back in the queue, as suspects. A worker counts as dead when it has not renewed an attempt for a lease,
- * by the server's clock. Every worker sweeps; one script claims and moves a page, so that no two rescue the same attempt.
+ * by the server's clock, by that worker's own lease. Every worker sweeps; one script finds and moves a page, so that no two rescue the
+ * same attempt.
  */
 export class Rescuer {
   readonly #deps: RescuerDeps
@@ -37,8 +40,15 @@ export class Rescuer {
         'SMEMBERS',
         queueKey(session.work.prefix, lane.queue, 'sides'),
       ])
-      for (const letter of ['m', 'f', 's', ...sides.map((type) => `t${type}` as const)] as const) {
-        await this.#sweep(session, lane, letter, result, signal)
+      for (const letter of lettersOf(sides)) {
+        try {
+          await this.#sweep(session, lane, letter, result, signal)
+        } catch (error) {
+          // A server that refuses one stream must not keep the others from being swept.
+          if (!session.work.connection.isOpen || mustReopen(error)) throw error
+          const { message: reason } = error as Error
+          this.#deps.log.error({ queue: lane.queue, stream: letter, reason }, 'A stream could not be swept')
+        }
       }
     }
     return result

@@ -77,7 +77,10 @@ test('a script is sent by its hash, and by its text to a server that does not kn
   await connection.send(['FLUSHALL'])
   await connection.send(['SCRIPT', 'FLUSH'])
   const header = JSON.stringify({ pair: 'a/b', queues: [], groups: false })
-  const run = () => connection.run<[string, string]>(loadScripts().open, '{moca:scripts}:', [header])
+  const run = async () => {
+    const [id, state] = await connection.run<[string, string, string]>(loadScripts().open, '{moca:scripts}:', [header])
+    return [id, state]
+  }
   const [boot, first] = await run()
   assert.deepEqual([first, await run()], ['new', [boot, 'known']])
   assert.equal(await connection.send(['GET', '{moca:scripts}:layout']), LAYOUT)

@@ -3,12 +3,12 @@ import { test } from 'node:test'
 import type { StreamRef } from './keeper-protocol.ts'
 import { StreamRegistry } from './stream-registry.ts'
 
-test('knows the three streams of each queue, and tells of nothing before another is met', () => {
+test('knows the four streams of each queue, and tells of nothing before another is met', () => {
   const heard: (readonly StreamRef[])[] = []
   const registry = new StreamRegistry(['critical', 'long'], (streams) => heard.push(streams))
   assert.deepEqual(
     registry.streams.map(({ queue, letter }) => `${queue} ${letter}`),
-    ['critical m', 'critical f', 'critical s', 'long m', 'long f', 'long s'],
+    ['critical a', 'critical s', 'critical f', 'critical m', 'long a', 'long s', 'long f', 'long m'],
   )
   for (const [ref, { queue, letter }] of registry.streams.entries()) {
     assert.equal(registry.refOf(queue, letter), ref)
@@ -27,5 +27,5 @@ test('numbers a side stream once, tells of it, and changes no other number', () 
   assert.deepEqual(heard[0], [...before, { queue: 'critical', letter: 'tinvoice.send' }])
   assert.deepEqual(registry.at(ref), { queue: 'critical', letter: 'tinvoice.send' })
   // A list that was handed out (to the keeper's thread) does not change behind its back.
-  assert.equal(before.length, 3)
+  assert.equal(before.length, 4)
 })

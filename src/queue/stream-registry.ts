@@ -1,5 +1,5 @@
 import type { StreamRef } from './keeper-protocol.ts'
-import type { StreamLetter } from './keys.ts'
+import { lettersOf, type StreamLetter } from './keys.ts'
 
 /** The streams a worker reads, numbered: the lease table and the keeper's thread name them by number. Numbers never change. */
 export class StreamRegistry {
@@ -11,7 +11,7 @@ export class StreamRegistry {
   constructor(queues: readonly string[], onChange: (streams: readonly StreamRef[]) => void) {
     this.queues = queues
     this.#onChange = onChange
-    for (const queue of queues) for (const letter of ['m', 'f', 's'] as const) this.#add(queue, letter)
+    for (const queue of queues) for (const letter of lettersOf([])) this.#add(queue, letter)
   }
 
   get streams(): readonly StreamRef[] {

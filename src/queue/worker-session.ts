@@ -1,5 +1,5 @@
 import { Connection, type RedisOptions } from '../redis/connection.ts'
-import { GROUP, queueKey, type StreamLetter } from './keys.ts'
+import { GROUP, lettersOf, queueKey, type StreamLetter } from './keys.ts'
 import type { LossDetector } from './loss-detector.ts'
 import { type NamespaceConnection, openNamespace } from './namespace.ts'
 import { loadScripts } from './scripts.ts'
@@ -87,8 +87,7 @@ async function adoptAll(request: SessionRequest, work: NamespaceConnection, cons
   const { adopt } = loadScripts()
   for (const queue of request.queues) {
     const sides = await work.connection.send<string[]>(['SMEMBERS', queueKey(work.prefix, queue, 'sides')])
-    const letters: StreamLetter[] = ['m', 'f', 's', ...sides.map((type) => `t${type}` as const)]
-    for (const letter of letters) {
+    for (const letter of lettersOf(sides)) {
       const header = JSON.stringify({
         w: request.workerId,
         n: request.number,

@@ -8,19 +8,21 @@ import type { JobHandler } from '../job/job.ts'
 import { formatJobId, requireQueueName } from '../job/job-id.ts'
 import type { Logger } from '../logger.ts'
 import { Link } from '../redis/link.ts'
+import { AloneTurn } from './alone-turn.ts'
 import { type Attempt, attemptNumber } from './attempt.ts'
 import { Executor } from './executor.ts'
 import { Fetcher, ROUND_MOST } from './fetcher.ts'
+import { Heartbeat } from './heartbeat.ts'
 import { Keeper } from './keeper.ts'
 import { largePayloadKey, queueKey, type StreamLetter, streamKey } from './keys.ts'
 import { type EntryOptions, parseOptions } from './entry.ts'
 import { Lane } from './lane.ts'
-import { type HeldEntry, LeaseTable } from './lease-table.ts'
+import { LeaseTable } from './lease-table.ts'
+import { renewLeases } from './leases.ts'
 import type { LossDetector } from './loss-detector.ts'
 import { mustReopen, type NamespaceConnection } from './namespace.ts'
 import type { Outcome } from './outcome.ts'
 import { Rescuer } from './rescuer.ts'
-import { loadScripts } from './scripts.ts'
 import { Settler } from './settler.ts'
 import { StallGuard } from './stall-guard.ts'
 import { StreamRegistry } from './stream-registry.ts'
@@ -28,13 +30,10 @@ import { openSession, type WorkerSession } from './worker-session.ts'
 
 /** Room in the lease table beside what runs: fetched ahead, and finished but not yet settled. */
 const TABLE_EXTRA = 8_192
-const LONGEST_BEAT_MS = 1_000
 /** How long a stop waits for a read under way. */
 const FETCH_END_MS = 500
 /** How long a stop waits for the server to forget this worker. */
 const SIGN_OFF_MS = 1_000
-/** A worker without a sign of life for so many leases is forgotten, with its consumers, once it owns nothing. */
-const FORGET_LEASES = 4
 
 export interface WorkerDeps {
   readonly config: MocaConfig
@@ -94,15 +93,12 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #fetcher: Fetcher
   readonly #rescuer: Rescuer
   readonly #keeper: Keeper
+  readonly #heartbeat: Heartbeat
   readonly #link: Link<WorkerSession>
   readonly #fetching = new AbortController()
   readonly #stop = new AbortController()
   #sessions = 0
   #before: { readId: number; workId: number; bootId: string } | undefined
-  #serverOffsetMs = 0
-  /** Since when this worker has heard from the server without a long gap, and when it did last. */
-  #healthySinceMs = 0
-  #heardAtMs = 0
   #loops: Promise<void>[] = []
   #fetchEnded: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
@@ -124,7 +120,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       this.#lanes.reduce((sum, { concurrency }) => sum + concurrency * 2 + ROUND_MOST, TABLE_EXTRA),
     )
     this.#guard = new StallGuard(worker.leaseMs / 3, () => this.#clock.monotonicMs())
-    const serverNow = () => this.#clock.wallMs() + this.#serverOffsetMs
+    const serverNow = () => this.#heartbeat.serverNow()
     const session = () => this.#link.get()
     this.#settler = new Settler({
       lanes: this.#lanes,
@@ -178,11 +174,24 @@ export class Worker extends EventEmitter<WorkerEvents> {
       table: this.#table,
       streams: this.#streams,
       guard: this.#guard,
+      turn: new AloneTurn(worker.leaseMs),
       clock: this.#clock,
       leaseMs: worker.leaseMs,
       workerId: this.id,
       handlers: new Map(deps.handlers.map((handler) => [handler.job.type, handler])),
       settle,
+    })
+    this.#heartbeat = new Heartbeat({
+      lanes: this.#lanes,
+      workerId: this.id,
+      leaseMs: worker.leaseMs,
+      clock: this.#clock,
+      losses: deps.losses,
+      types: new Set(deps.handlers.map(({ job }) => job.type)),
+      running: () => this.#executor.running,
+      wantsAlone: () => !this.#fetching.signal.aborted && this.#fetcher.wantsAlone,
+      onTurn: () => this.#fetcher.grantTurn(),
+      onStreams: () => this.#fetcher.replan(),
     })
     this.#rescuer = new Rescuer({
       lanes: this.#lanes,
@@ -314,8 +323,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       onNewBoot: (work, consumer) => this.#dropForgotten(work, consumer),
       onConsumer: (consumer) => this.#keeper.setConsumer(consumer),
     })
-    this.#healthySinceMs = this.#clock.monotonicMs()
-    this.#heardAtMs = this.#healthySinceMs
+    this.#heartbeat.opened(session.work.openedAtMs)
     this.#before = { readId: session.read.clientId, workId: session.work.connection.clientId, bootId: session.bootId }
     setImmediate(() => this.#settler.flush())
     return session
@@ -333,22 +341,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
    * by this very worker, which would hold two attempts of one entry; or its id is issued once more for another job (attack 4).
    */
   async #dropForgotten(work: NamespaceConnection, consumer: string): Promise<void> {
-    const queues = this.#streams.queues
     const owned = this.#table.owned(Number.NEGATIVE_INFINITY)
-    const forgotten = new Set<string>()
-    for (let from = 0; from < owned.length; from += 500) {
-      const page = owned.slice(from, from + 500)
-      const flat = page.flatMap(({ ref, entry }) => {
-        const { queue, letter } = this.#streams.at(ref)
-        return [`${queues.indexOf(queue) + 1}${letter}`, entry]
-      })
-      const header = JSON.stringify({ w: this.id, c: consumer, q: queues, n: page.length })
-      const lost = await work.connection.run<number[]>(loadScripts().renew, work.prefix, [header, ...flat])
-      for (const position of lost) {
-        const { slot, entry } = page[position - 1] as HeldEntry
-        forgotten.add(`${slot} ${entry}`)
-      }
-    }
+    const holder = { workerId: this.id, consumer, queues: this.#streams.queues }
+    const lost = await renewLeases(work, holder, owned, ({ ref }) => this.#streams.at(ref))
+    const forgotten = new Set(lost.map(({ slot, entry }) => `${slot} ${entry}`))
     if (forgotten.size === 0) return
     const isForgotten = ({ slot, entry }: Attempt) => forgotten.has(`${slot} ${entry}`)
     const attempts = [...this.#executor.forget(isForgotten), ...this.#settler.forget(isForgotten)]
@@ -381,75 +377,24 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   async #beatLoop(): Promise<void> {
     const { signal } = this.#stop
-    const beatMs = Math.min(LONGEST_BEAT_MS, this.#deps.config.worker.leaseMs / 4)
     while (!signal.aborted) {
       const session = this.#link.get()
-      if (session)
-        await this.#beat(session).catch((error: unknown) => this.#serverFailed(session, error, 'sign of life'))
-      await this.#clock.wait(beatMs * (0.9 + Math.random() * 0.2), signal)
-    }
-  }
-
-  async #beat(session: WorkerSession): Promise<void> {
-    const { worker } = this.#deps.config
-    const queues = this.#lanes.map(({ queue }) => queue)
-    const about = JSON.stringify({
-      host: hostname(),
-      pid: process.pid,
-      queues,
-      running: this.#executor.running,
-      consumer: session.consumer,
-    })
-    const header = JSON.stringify({ w: this.id, about, queues, gone: worker.leaseMs * FORGET_LEASES })
-    const sentAt = this.#clock.wallMs()
-    const reply = await session.work.connection.run<string>(loadScripts().beat, session.work.prefix, [header])
-    const heard = JSON.parse(reply) as {
-      now: number
-      queues: Record<string, { accepted: number; acceptedAt: number; suspects: number; sides?: string[] }>
-    }
-    this.#heard()
-    this.#deps.losses.sawTime(heard.now)
-    this.#serverOffsetMs = heard.now - (sentAt + this.#clock.wallMs()) / 2
-    const types = new Set(this.#deps.handlers.map(({ job }) => job.type))
-    for (const lane of this.#lanes) {
-      const state = heard.queues[lane.queue]
-      if (!state) continue
-      this.#deps.losses.saw(lane.queue, session.bootId, state.accepted, state.acceptedAt)
-      lane.suspects = state.suspects
-      const sides = (state.sides ?? []).filter((type) => types.has(type)).toSorted()
-      if (sides.join(' ') !== lane.sides.join(' ')) {
-        lane.sides = sides
-        this.#fetcher.replan()
+      if (session) {
+        await this.#heartbeat
+          .beat(session)
+          .catch((error: unknown) => this.#serverFailed(session, error, 'sign of life'))
+        this.#keeper.setSeen(this.#deps.losses.seenMs)
       }
+      await this.#clock.wait(this.#heartbeat.intervalMs * (0.9 + Math.random() * 0.2), signal)
     }
-  }
-
-  /**
-   * A server that hung, or a cut network, ages everybody's leases alike: whoever sweeps first would take over the living. So a worker
-   * sweeps only after a lease in which it heard from the server all the time; by then the living have renewed.
-   */
-  #heard(): void {
-    const now = this.#clock.monotonicMs()
-    if (now - this.#heardAtMs > this.#deps.config.worker.leaseMs / 2) this.#healthySinceMs = now
-    this.#heardAtMs = now
-  }
-
-  get #maySweep(): boolean {
-    const { leaseMs } = this.#deps.config.worker
-    const now = this.#clock.monotonicMs()
-    return now - this.#healthySinceMs >= leaseMs && now - this.#heardAtMs <= leaseMs / 2
   }
 
   async #leave(): Promise<void> {
     const session = this.#link.get()
     if (!session) return
-    const header = JSON.stringify({ w: this.id, queues: [], gone: 0 })
-    const signOff = session.work.connection.run(loadScripts().beat, session.work.prefix, [header]).then(
-      () => undefined,
-      (error: unknown) => {
-        this.#log.warn({ reason: (error as Error).message }, 'Could not sign off; others will forget this worker')
-      },
-    )
+    const signOff = this.#heartbeat.leave(session).catch((error: unknown) => {
+      this.#log.warn({ reason: (error as Error).message }, 'Could not sign off; others will forget this worker')
+    })
     await this.#within(SIGN_OFF_MS, signOff)
   }
 
@@ -459,7 +404,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     while (!signal.aborted) {
       await this.#clock.wait(sweepIntervalMs * (0.75 + Math.random() / 2), signal)
       const session = this.#link.get()
-      if (session && this.#maySweep && !signal.aborted) {
+      if (session && this.#heartbeat.maySweep && !signal.aborted) {
         await this.#rescuer
           .runOnce(session, signal)
           .catch((error: unknown) => this.#serverFailed(session, error, 'sweep'))

@@ -205,7 +205,7 @@ function judgePayload(
 }
 
 function describeRef({ letter, entry }: EntryRef): string {
-  const names: Record<string, string> = { m: 'main', f: 'front', s: 'suspect' }
+  const names: Record<string, string> = { m: 'main', f: 'front', s: 'suspect', a: 'alone' }
   return `${names[letter] ?? `of type ${letter.slice(1)}`}, entry ${entry}`
 }
 

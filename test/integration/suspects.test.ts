@@ -19,19 +19,25 @@ const many = (count: number) => Array.from({ length: count }, (_, payload) => ({
 
 async function openScene(bench: Workbench) {
   const scene = await QueueScene.open(redis.url, bench.namespace)
-  /** Only attempts from the entry `cursor` on: what a living worker runs has not renewed its lease within 1 ms either. */
-  const rescue = async (letter: 'm' | 's', cursor = '0-0') => {
+  /** Only attempts from the entry `from` on: what a living worker runs has not renewed its lease within 1 ms either. */
+  const rescue = async (letter: 'm' | 's' | 'a', from?: string) => {
     await scene.pass(2)
+    const cursor = from === undefined ? '0-0' : idBefore(from)
     const header = { q: 'default', s: letter, lease: 1, cursor, limit: 100, consumer: 'w1.1', maxStalls: 3 }
     return scene.run<[string, number, number, ...string[]]>('rescue', header)
   }
   return Object.assign(scene, { rescue, [Symbol.dispose]: () => scene.close() })
 }
 
+function idBefore(entry: string): string {
+  const [ms, sequence] = entry.split('-').map(BigInt) as [bigint, bigint]
+  return sequence > 0n ? `${ms}-${sequence - 1n}` : `${ms - 1n}-${2n ** 64n - 1n}`
+}
+
 /** Lets the scene's worker die with jobs in its hands, so often. */
 async function die(scene: Awaited<ReturnType<typeof openScene>>, count: number, times: number): Promise<void> {
   for (let time = 0; time < times; time++) {
-    const letter = time === 0 ? 'm' : 's'
+    const letter = (['m', 's', 'a'] as const)[Math.min(time, 2)] ?? 'a'
     const fetched = await scene.fetch('default', count, letter)
     assert.equal(fetched.length, count)
     const [, rescued] = await scene.rescue(letter, fetched[0]?.entry)
@@ -97,7 +103,7 @@ describe('after a lease has ended', { concurrency: true }, () => {
   test('workers that died are forgotten, with their consumers', async () => {
     await using bench = openBench(redis)
     using scene = await openScene(bench)
-    await scene.run('beat', { w: 'w1', about: '{"pid":1}', queues: ['default'], gone: 60_000 })
+    await scene.run('beat', { w: 'w1', about: '{"pid":1}', queues: ['default'], lease: 1 })
     await scene.fetch('default', 1) // makes its consumer
     assert.deepEqual(
       (await bench.moca.queue.workers()).map(({ id }) => id),
@@ -154,6 +160,61 @@ test('from the second rescue on a job runs alone in its process', async () => {
   assert.deepEqual(together, [])
 })
 
+test('a job that must run alone, beside one that runs for long, does not hold up the critical ones', async () => {
+  await using bench = openBench(redis)
+  using scene = await openScene(bench)
+  const { opened, open } = gate()
+  const running = new Set<string>()
+  const handler = handle(job, async ({ payload }) => {
+    running.add(String(payload))
+    if (payload === 'long') await opened
+    running.delete(String(payload))
+  })
+  const urgent = defineJob({ type: 'urgent', queue: 'critical' })
+  const waited: number[] = []
+  const urgentHandler = handle(urgent, ({ payload }) => void waited.push(Date.now() - Number(payload)))
+  // With a lease of a second, no drain is longer, and signs of life come four times in it.
+  await bench.startWorker({ handlers: [handler, urgentHandler], lease: '1s' })
+  await bench.moca.queue.enqueue(job, 'long')
+  await waitFor(() => running.has('long'))
+  const from = Date.now()
+  await waitFor(() => Date.now() - from > 1_100)
+  await scene.enqueue('default', [{ type: 'risky', payload: 'alone', id: 'g1', options: { c: 1, s: 2, i: 'g1' } }])
+  const [entry] = await scene.fetch('default', 1)
+  await scene.settle('default', entry ? [entry] : [], { r: 'released' })
+  assert.equal(await bench.command('XLEN', ':q:default:alone'), 1)
+  while (Date.now() - from < 3_500) await bench.moca.queue.enqueue(urgent, Date.now())
+  assert.ok(waited.length > 100)
+  assert.ok(Math.max(...waited) < 800, `one waited for ${Math.max(...waited)} ms`)
+  assert.equal(await bench.command('XLEN', ':q:default:alone'), 1)
+  open()
+  await waitFor(async () => (await bench.counts()).completed === 2, { timeoutMs: 10_000 })
+})
+
+test('jobs that must run alone take at most half of the workers', async () => {
+  await using bench = openBench(redis)
+  using scene = await openScene(bench)
+  await bench.moca.queue.enqueueMany(job, many(4))
+  await die(scene, 4, 2)
+  const { opened, open } = gate()
+  let alone = 0
+  const handler = handle(job, async ({ job: { stalls } }) => {
+    if (stalls === 0) return
+    alone++
+    await opened
+  })
+  for (let count = 0; count < 4; count++) await bench.startWorker({ handlers: [handler], lease: '1s' })
+  await waitFor(() => alone === 2, { timeoutMs: 10_000 })
+  const from = Date.now()
+  // Six signs of life of each; the others work meanwhile.
+  await waitFor(() => Date.now() - from > 1_500)
+  await bench.moca.queue.enqueueMany(job, many(20))
+  await bench.settled(20, 'completed')
+  assert.equal(alone, 2)
+  open()
+  await bench.settled(24, 'completed')
+})
+
 test('a suspect is not fetched ahead: it waits where any worker can take it', async () => {
   await using bench = openBench(redis)
   using scene = await openScene(bench)
@@ -186,8 +247,8 @@ test('a job that its workers die of again and again is a dead letter; its key go
   ])
   await die(scene, 1, 3)
   assert.equal((await bench.moca.queue.inspect(poison?.id ?? ''))?.stalls, 3)
-  assert.equal((await scene.fetch('default', 1, 's')).length, 1)
-  const [, rescued, dead] = await scene.rescue('s')
+  assert.equal((await scene.fetch('default', 1, 'a')).length, 1)
+  const [, rescued, dead] = await scene.rescue('a')
   assert.deepEqual([rescued, dead], [0, 1])
   const view = await bench.moca.queue.inspect(poison?.id ?? '')
   assert.deepEqual([view?.status, view?.reason, view?.stalls, view?.attempt], ['dead', 'stalled', 4, 0])

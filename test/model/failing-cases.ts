@@ -174,6 +174,16 @@ export const FAILING_CASES: readonly FailingCase[] = [
     },
   },
   {
+    name: 'rescue: an entry deleted behind our back',
+    script: 'rescue',
+    async prepare(scene) {
+      await scene.enqueue({}, {})
+      const [held] = await scene.read('a', 'm', 2)
+      await scene.namespace.command('XDEL', `${scene.namespace.prefix}q:${QUEUE}`, held?.entry ?? '')
+      return { header: { ...rescueHeader('m'), lease: 0 }, ends: [held?.id ?? ''] }
+    },
+  },
+  {
     name: 'rescue: jobs without a handler',
     script: 'rescue',
     async prepare(scene) {
@@ -290,19 +300,37 @@ export const FAILING_CASES: readonly FailingCase[] = [
     },
   },
   {
+    name: 'open: a life that is known, by a process that was told more',
+    script: 'open',
+    async prepare(scene) {
+      await scene.enqueue({})
+      return { header: { pair: scene.pair, queues: [], groups: false, seen: scene.namespace.nowMs + 1_000 } }
+    },
+  },
+  {
     name: 'beat',
     script: 'beat',
     async prepare(scene) {
       await scene.enqueue({}, {}, { type: 'y' })
       for (const worker of ['a', 'b', 'c'])
-        await scene.namespace.run('beat', { w: worker, about: '{}', queues: [QUEUE], gone: 10 })
+        await scene.namespace.run('beat', { w: worker, about: '{}', queues: [QUEUE], lease: 2 })
       for (const held of await scene.read('a', 'm', 3)) {
         if (held.id.endsWith('-2')) await scene.settle(held, { r: 'aside' })
         else await scene.rescue(held)
       }
       await scene.read('b', 's')
       scene.pass(100)
-      return { header: { w: 'c', about: '{}', queues: [QUEUE], gone: 10 } }
+      return { header: { w: 'c', about: '{}', queues: [QUEUE], lease: 2 } }
+    },
+  },
+  {
+    name: 'beat: the turn to run a job alone',
+    script: 'beat',
+    async prepare(scene) {
+      await scene.enqueue({})
+      await scene.rescue(await scene.readOne('a'))
+      await scene.rescue(await scene.readOne('a', 's'))
+      return { header: { w: 'c', about: '{}', queues: [QUEUE], lease: 2, alone: true } }
     },
   },
   {
@@ -310,7 +338,7 @@ export const FAILING_CASES: readonly FailingCase[] = [
     script: 'beat',
     async prepare(scene) {
       await scene.enqueue({})
-      await scene.namespace.run('beat', { w: 'a', about: '{}', queues: [QUEUE], gone: 10 })
+      await scene.namespace.run('beat', { w: 'a', about: '{}', queues: [QUEUE], lease: 2 })
       await scene.read('a', 'm')
       return { header: { w: 'a', queues: [], gone: 0 } }
     },

@@ -34,7 +34,7 @@ function checkPlaces(picture: Picture, places: ReadonlyMap<string, readonly stri
     must('exactly one place', found.length === 1, () => `${id} stands in ${found.join(' and ')}`)
     const [place = ''] = found
     must('exactly one place', place !== 'a record without a reference', () => `${id} is ${place}`)
-    const isInStream = /^[mfst]/.test(place) // the letter of a stream; 'gate', 'delayed' and 'dead' begin otherwise
+    const isInStream = /^[mfsat].*:\d+-\d+$/.test(place) // letter and entry; 'gate', 'delayed' and 'dead' are not so
     must('exactly one place', picture.records.has(id) !== isInStream, () => {
       return isInStream ? `${id} stands in ${place} and has a record` : `${id} is ${place} and has no record`
     })

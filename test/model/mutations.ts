@@ -147,8 +147,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a suspect goes back to the front',
     in: 'prelude',
-    from: "if (opts.s or 0) > 0 then return 's' end return 'f'",
-    to: "return 'f'",
+    from: "(opts.s or 0) > 0 and 's' or 'f'",
+    to: "'f'",
   },
   {
     name: 'timers are not told of a new first',
@@ -177,14 +177,14 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'rescue: the cursor is not handed on',
     in: 'rescue',
-    from: 'out[1] = claimed[1]',
+    from: 'out[1] = pending[#pending][1]',
     to: '',
   },
   {
     name: 'rescue: the cursor is ignored',
     in: 'rescue',
-    from: "int(a.lease), a.cursor, 'COUNT'",
-    to: "int(a.lease), '0-0', 'COUNT'",
+    from: "a.cursor == '0-0' and '-' or '(' .. a.cursor",
+    to: "'-'",
   },
   {
     name: 'rescue: the first rescue is charged (attack 9)',
@@ -193,10 +193,16 @@ export const MUTATIONS: readonly Mutation[] = [
     to: 'local charged = true',
   },
   {
-    name: 'rescue: charges a suspect that has not begun',
-    in: 'rescue',
-    from: 'and ((opts.c or 0) == 0 or (times[entry] or 0) > BEGUN)',
+    name: 'a job that was charged runs beside others',
+    in: 'prelude',
+    from: "if (opts.c or 0) > 0 then return 'a' end",
     to: '',
+  },
+  {
+    name: 'rescue: by the lease of the sweeper, not of the worker',
+    in: 'rescue',
+    from: "return leases[string.match(consumer, '^(.*)%.%d+$')] or a.lease",
+    to: 'return a.lease',
   },
   {
     name: 'rescue: a poison pill lives for ever',
@@ -207,20 +213,20 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'rescue: does not wait a lease after a boot (attack 8)',
     in: 'rescue',
-    from: 'if boot and at - tonumber(boot[2][6]) < a.lease then return out end',
-    to: '',
+    from: 'and ageOfBoot >= lease then',
+    to: 'then',
   },
   {
     name: 'rescue: takes what is alive',
     in: 'rescue',
-    from: "call('XAUTOCLAIM', key, GROUP, a.consumer, int(a.lease)",
-    to: "call('XAUTOCLAIM', key, GROUP, a.consumer, '0'",
+    from: 'local leases, shortest = {}, a.lease',
+    to: 'a.lease = 0\nlocal leases, shortest = {}, 0',
   },
   {
     name: 'rescue: to the front instead of the suspects',
     in: 'rescue',
-    from: "place(q, 's', id, entry",
-    to: "place(q, 'f', id, entry",
+    from: 'place(q, backTo(opts), id, entry, t, cjson.encode(opts), d)\n        -- A settlement',
+    to: "place(q, 'f', id, entry, t, cjson.encode(opts), d)\n        -- A settlement",
   },
   {
     name: 'rescue: a job without a handler is dead at once',

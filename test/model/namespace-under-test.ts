@@ -13,6 +13,8 @@ export const QUEUE = 'q'
 
 /** No lease of a test ends by itself, however slow the machine: it is ended by `age`. */
 export const LEASE_MS = 100_000_000
+/** Of workers that registered a longer one. */
+export const LONG_LEASE_MS = 10 * LEASE_MS
 
 export type ReadEntry = readonly [entry: string, fields: readonly string[]]
 
@@ -116,11 +118,11 @@ export class NamespaceUnderTest {
   }
 
   /** Lets the leases of some entries end, without a word from their owners. */
-  async age(held: readonly { letter: string; entry: string; owner: string }[]): Promise<void> {
+  async age(held: readonly { letter: string; entry: string; owner: string }[], idleMs = 2 * LEASE_MS): Promise<void> {
     await Promise.all(
       held.map(({ letter, entry, owner }) => {
         const key = streamKey(this.prefix, QUEUE, letter as StreamLetter)
-        return this.command('XCLAIM', key, GROUP, owner, '0', entry, 'IDLE', String(2 * LEASE_MS), 'JUSTID')
+        return this.command('XCLAIM', key, GROUP, owner, '0', entry, 'IDLE', String(idleMs), 'JUSTID')
       }),
     )
   }

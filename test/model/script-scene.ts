@@ -36,6 +36,8 @@ export interface SweepOptions {
   letters?: readonly string[]
   /** How long a job of a side stream may stay unread. */
   graceMs?: number
+  /** Default: that of the scene. */
+  leaseMs?: number
 }
 
 export class ScriptScene implements AsyncDisposable {
@@ -59,6 +61,11 @@ export class ScriptScene implements AsyncDisposable {
     await scene.newLife()
     scene.pass(LEASE_MS)
     return scene
+  }
+
+  /** Identity of the present life of the server. */
+  get pair(): string {
+    return this.#pair
   }
 
   /** Begins anew with nothing. */
@@ -132,13 +139,6 @@ export class ScriptScene implements AsyncDisposable {
     return held
   }
 
-  /** Its worker starts it alone, as it does with a job that was charged before, and tells the server. */
-  async begin(held: Held): Promise<Held> {
-    const header = { w: held.worker, c: `${held.worker}.1`, q: [QUEUE], n: 1, begins: true }
-    await this.namespace.run('renew', header, [`1${held.letter}`, held.entry])
-    return held
-  }
-
   /** Reports an outcome with a check of the owner; the attempts that were stale. */
   settle(held: Held, outcome: SettledOutcome, worker = held.worker): Promise<string[]> {
     const report = JSON.stringify({ s: held.letter, e: held.entry, i: held.id, ...outcome })
@@ -160,11 +160,15 @@ export class ScriptScene implements AsyncDisposable {
     return this.sweep()
   }
 
-  async sweep({ letters = ['m', 'f', 's'], graceMs }: SweepOptions = {}): Promise<{ rescued: number; dead: number }> {
+  async sweep({
+    letters = ['m', 'f', 's', 'a'],
+    graceMs,
+    leaseMs = LEASE_MS,
+  }: SweepOptions = {}): Promise<{ rescued: number; dead: number }> {
     const result = { rescued: 0, dead: 0 }
     for (const letter of letters) {
       const page = { q: QUEUE, s: letter, cursor: '0-0', limit: 100, consumer: 'r.1' }
-      const settings = { lease: LEASE_MS, maxStalls: 3, grace: graceMs }
+      const settings = { lease: leaseMs, maxStalls: 3, grace: graceMs }
       const [, rescued, dead] = await this.namespace.run<[string, number, number]>('rescue', { ...page, ...settings })
       result.rescued += rescued
       result.dead += dead

@@ -18,12 +18,10 @@ export interface ModelJob {
   entry: string | undefined
   /** The consumer that holds it while it is active. */
   owner: string | undefined
-  /** Its lease has ended. */
-  isAged: boolean
+  /** How long its owner has not renewed it, as far as steps have let it age (ms). */
+  idleMs: number
   /** How often this attempt was delivered or renewed. */
   deliveries: number
-  /** Its worker has told that it runs alone. */
-  hasBegun: boolean
   dueMs: number
   charged: number
   stalls: number
@@ -62,7 +60,10 @@ export class ServerModel {
   gates = new Map<string, string[]>()
   markers = new Map<string, string>()
   sides = new Set<string>()
+  /** When this life of the server began, by its clock. */
   bootMs = 0
+  /** The leases that workers registered, with the instant of their last sign of life. */
+  workers = new Map<string, { leaseMs: number; seenMs: number }>()
   /** When a job was accepted last. */
   acceptedAtMs = 0
   #nextTurn = 0
@@ -76,6 +77,7 @@ export class ServerModel {
     copy.markers = new Map(this.markers)
     copy.sides = new Set(this.sides)
     copy.bootMs = this.bootMs
+    copy.workers = new Map(this.workers)
     copy.acceptedAtMs = this.acceptedAtMs
     copy.#nextTurn = this.#nextTurn
     return copy
@@ -88,9 +90,7 @@ export class ServerModel {
   /** Jobs that `maxWaiting` counts. */
   get waiting(): number {
     let sum = 0
-    for (const { state, letter } of this.jobs.values()) {
-      if (state === 'gated' || (state === 'waiting' && !letter.startsWith('t'))) sum++
-    }
+    for (const { state } of this.jobs.values()) if (state === 'gated' || state === 'waiting') sum++
     return sum
   }
 
@@ -124,9 +124,8 @@ export class ServerModel {
       letter: 'm',
       entry: undefined,
       owner: undefined,
-      isAged: false,
+      idleMs: 0,
       deliveries: 0,
-      hasBegun: false,
       dueMs: 0,
       charged: 0,
       stalls: 0,
@@ -168,7 +167,7 @@ export class ServerModel {
     job.letter = letter
     job.entry = undefined
     job.owner = undefined
-    job.isAged = false
+    job.idleMs = 0
   }
 
   /** The next of the key, after `job` has left it. */
@@ -211,9 +210,8 @@ export class ServerModel {
     read.state = 'active'
     read.entry = entry
     read.owner = owner
-    read.isAged = false
+    read.idleMs = 0
     read.deliveries = 1
-    read.hasBegun = false
     return read
   }
 
@@ -278,19 +276,18 @@ export class ServerModel {
   /** Back to where it is read from, uncharged. */
   release(job: ModelJob): void {
     job.releases++
-    this.#wait(job, job.stalls > 0 ? 's' : 'f')
+    this.#wait(job, homeOf(job))
     this.count('released')
   }
 
   rescue(job: ModelJob, maxStalls: number): 'rescued' | 'dead' {
-    // One that was charged before must run alone: fetched and put off, it has not begun.
-    if (job.stalls > 0 && (job.chargedStalls === 0 || job.hasBegun)) job.chargedStalls++
+    if (job.stalls > 0) job.chargedStalls++
     job.stalls++
     if (job.chargedStalls >= maxStalls) {
       this.#bury(job, 'stalled')
       return 'dead'
     }
-    this.#wait(job, 's')
+    this.#wait(job, homeOf(job))
     this.count('rescued')
     return 'rescued'
   }
@@ -312,10 +309,28 @@ export class ServerModel {
       .sort((a, b) => a.dueMs - b.dueMs || (a.id < b.id ? -1 : 1))
       .slice(0, limit)
     for (const job of due) {
-      if (job.key !== undefined && this.slots.get(job.key) === job.id) this.#wait(job, job.stalls > 0 ? 's' : 'f')
-      else this.#takeTurn(job, job.stalls > 0 ? 's' : 'f')
+      if (job.key !== undefined && this.slots.get(job.key) === job.id) this.#wait(job, homeOf(job))
+      else this.#takeTurn(job, homeOf(job))
     }
     return due.length
+  }
+
+  /** A worker gives a sign of life; others that gave none for four leases, theirs and this one's, are forgotten when they own nothing. */
+  beat(worker: string, leaseMs: number, nowMs: number): void {
+    this.workers.set(worker, { leaseMs, seenMs: nowMs })
+    const gone = [...this.workers]
+      .filter(([, other]) => nowMs - other.seenMs >= 4 * Math.max(leaseMs, other.leaseMs))
+      .sort(([a, { seenMs: aMs }], [b, { seenMs: bMs }]) => aMs - bMs || (a < b ? -1 : 1))
+    for (const [name] of gone.slice(0, 10)) if (!this.#ownsSomething(name)) this.workers.delete(name)
+  }
+
+  #ownsSomething(worker: string): boolean {
+    return [...this.jobs.values()].some(({ owner }) => isOf(owner, worker))
+  }
+
+  /** The lease of an attempt: its worker's own; `defaultMs` when the server does not know the worker. */
+  leaseOf(owner: string | undefined, defaultMs: number): number {
+    return this.workers.get(owner?.slice(0, owner.lastIndexOf('.')) ?? '')?.leaseMs ?? defaultMs
   }
 
   get nextDueMs(): number {
@@ -345,6 +360,12 @@ export class ServerModel {
     this.count(word)
     return word
   }
+}
+
+/** The stream that a job goes back to. */
+function homeOf({ stalls, chargedStalls }: ModelJob): string {
+  if (chargedStalls > 0) return 'a'
+  return stalls > 0 ? 's' : 'f'
 }
 
 /** Consumers are named <worker>.<session>. */

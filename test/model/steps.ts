@@ -26,12 +26,12 @@ export type Step =
   | { do: 'enqueue'; jobs: JobToEnqueue[]; max?: number; atomic?: true }
   | { do: 'read'; by: number; letter: string; count: number; reply?: 'lost' | 'old session' }
   | { do: 'settle'; by: number; picks: (Pick & { outcome: number })[]; history?: true }
-  | { do: 'renew'; by: number; picks: Pick[]; begins?: true }
+  | { do: 'renew'; by: number; picks: Pick[] }
   | { do: 'release'; by: number; picks: Pick[]; decided?: 'now' | 'before a renewal' }
   | { do: 'session'; by: number; keep: number }
   | { do: 'late adoption'; by: number }
   | { do: 'crash'; by: number }
-  | { do: 'age'; whose: number | 'gone' | 'all' }
+  | { do: 'age'; whose: number | 'gone' | 'all'; long?: true }
   | { do: 'rescue'; by: number; page: number }
   | { do: 'promote'; limit: number }
   | { do: 'move'; to: 'cancel' | 'retry' | 'purge'; picks: number[]; among?: 'dead' }
@@ -40,7 +40,7 @@ export type Step =
   | { do: 'restart'; forget?: true }
   | { do: 'flush' }
   | { do: 'expire marker'; idempotency: number }
-  | { do: 'beat'; by: number; leaves?: true }
+  | { do: 'beat'; by: number; leaves?: true; long?: true }
   | { do: 'count' }
 
 export const OUTCOMES: readonly SettledOutcome[] = [
@@ -62,7 +62,7 @@ export const TYPES = ['x', 'y'] as const
 export const KEYS = ['k:1', 'k/2'] as const
 export const WORKERS = 3
 /** All streams that jobs of these types can stand in. */
-export const LETTERS = ['m', 'f', 's', 'tx', 'ty'] as const
+export const LETTERS = ['m', 'f', 's', 'a', 'tx', 'ty'] as const
 
 /** What the choice of the next step depends on. */
 export interface Situation {
@@ -78,7 +78,7 @@ export interface Situation {
 const MOST_JOBS = 11
 
 // Forwards mostly: a little, past most delays, past a lease. Back as a clock does that is set.
-const PASSING_MS = [1, 1, 2, 5, 30, 30, 150_000_000, -1, -4, -100]
+const PASSING_MS = [1, 1, 2, 5, 30, 30, 150_000_000, 1_500_000_000, -1, -4, -100]
 
 /** Chooses steps by chance; the same seed gives the same walk, as long as the scripts do the same. */
 export class RandomSteps {
@@ -131,7 +131,6 @@ export class RandomSteps {
           do: 'renew',
           by,
           picks: random.chance(2) ? upTo(16).map((pick) => ({ pick })) : this.#some(3, () => this.#pick()),
-          ...(random.chance(2) && { begins: true }),
         }
       case 'release':
         return {
@@ -145,7 +144,11 @@ export class RandomSteps {
       case 'crash':
         return { do: 'crash', by }
       case 'age':
-        return { do: 'age', whose: random.pick([0, 1, 2, 'gone', 'gone', 'all'] as const) }
+        return {
+          do: 'age',
+          whose: random.pick([0, 1, 2, 'gone', 'gone', 'all'] as const),
+          ...(random.chance(4) && { long: true }),
+        }
       case 'rescue':
         return { do: 'rescue', by, page: random.pick([1, 1, 2, 3]) }
       case 'promote':
@@ -173,6 +176,7 @@ export class RandomSteps {
           { do: 'late adoption', by },
           { do: 'expire marker', idempotency: random.int(3) },
           { do: 'beat', by },
+          { do: 'beat', by, long: true },
           { do: 'beat', by, leaves: true },
         ])
     }
@@ -180,7 +184,7 @@ export class RandomSteps {
 
   #enqueue(): Step {
     const random = this.#random
-    // More than XAUTOCLAIM looks at for one that it claims.
+    // More than a page of a sweep.
     if (random.chance(16)) return { do: 'enqueue', jobs: upTo(13).map(() => ({ name: this.#names++, type: 0 })) }
     const isBounded = random.chance(8)
     return {

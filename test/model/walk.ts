@@ -1,6 +1,6 @@
 import { checkAgreement } from './agreement.ts'
 import { checkPicture } from './invariants.ts'
-import { LEASE_MS, type NamespaceUnderTest, QUEUE } from './namespace-under-test.ts'
+import { LONG_LEASE_MS, type NamespaceUnderTest, QUEUE } from './namespace-under-test.ts'
 import type { Picture } from './picture.ts'
 import { count, enqueue, expireMarker, move, promote, rescue } from './queue-steps.ts'
 import { type ModelJob, ServerModel } from './server-model.ts'
@@ -95,8 +95,8 @@ export class Walk implements Stage {
       must('all work comes to an end', round < 60, () => describeJobs(this.model.jobs.values()))
       const { world } = this
       for (let index = 0; index < world.workers.length; index++) await this.run({ do: 'crash', by: index })
-      await this.run({ do: 'age', whose: 'all' })
-      await this.run({ do: 'clock', by: 2 * LEASE_MS })
+      await this.run({ do: 'age', whose: 'all', long: true })
+      await this.run({ do: 'clock', by: 2 * LONG_LEASE_MS })
       await this.run({ do: 'rescue', by: 0, page: 3 })
       await this.run({ do: 'promote', limit: 100 })
       for (const letter of LETTERS) await this.run({ do: 'read', by: 0, letter, count: 100 })
@@ -168,8 +168,9 @@ export class Walk implements Stage {
     this.#lives++
     const before = this.#boot
     this.#boot = await namespace.open(this.pair, 'producer')
-    model.bootMs = Number(this.#boot.split('-')[0])
-    must('boots grow', before === '' || model.bootMs > Number(before.split('-')[0]), () => `${before}, ${this.#boot}`)
+    model.bootMs = namespace.nowMs
+    const msOf = (boot: string) => Number(boot.split('-')[0])
+    must('boots grow', before === '' || msOf(this.#boot) > msOf(before), () => `${before}, ${this.#boot}`)
     for (const worker of this.world.workers) worker.isConnected = false
     await this.#checkBoot()
   }

@@ -1,4 +1,5 @@
-import { QUEUE } from './namespace-under-test.ts'
+import { lettersOf } from '../../src/queue/keys.ts'
+import { LEASE_MS, LONG_LEASE_MS, QUEUE } from './namespace-under-test.ts'
 import { isOf, type ModelJob } from './server-model.ts'
 import type { Stage, StepOf } from './stage.ts'
 import type { Pick } from './steps.ts'
@@ -6,9 +7,6 @@ import { must } from './violation.ts'
 import { type Attempt, consumerOf, type ModelWorker } from './world.ts'
 
 // What workers do, except settling: on the server by the real scripts, in the model by what must come of it.
-
-/** What the start of a job that runs alone adds to its deliveries (prelude.lua). */
-const BEGUN = 1000
 
 export async function read(stage: Stage, { by, letter, count, reply }: StepOf<'read'>): Promise<void> {
   const worker = await connected(stage, by)
@@ -21,19 +19,18 @@ export async function read(stage: Stage, { by, letter, count, reply }: StepOf<'r
   }
 }
 
-export async function renew(stage: Stage, { by, picks, begins }: StepOf<'renew'>): Promise<void> {
+export async function renew(stage: Stage, { by, picks }: StepOf<'renew'>): Promise<void> {
   const worker = await connected(stage, by)
   const attempts = picked(stage, worker, picks)
   const consumer = consumerOf(worker)
-  const header = { w: worker.name, c: consumer, q: [QUEUE], n: attempts.length, begins }
+  const header = { w: worker.name, c: consumer, q: [QUEUE], n: attempts.length }
   const lost = await stage.namespace.run<number[]>('renew', header, references(attempts))
   const expected = attempts.flatMap(({ letter, entry }, index) => {
     const job = stage.model.current(worker.name, letter, entry)
     if (!job) return [index + 1]
     job.owner = consumer
-    job.isAged = false
-    job.deliveries += begins ? BEGUN : 1
-    job.hasBegun ||= begins ?? false
+    job.idleMs = 0
+    job.deliveries++
     return []
   })
   must('only its owner renews an attempt', lost.join() === expected.join(), () => {
@@ -87,7 +84,7 @@ export async function lateAdoption(stage: Stage, { by }: StepOf<'late adoption'>
 async function adopt({ namespace, model }: Stage, worker: ModelWorker, running: readonly Attempt[]): Promise<void> {
   const consumer = consumerOf(worker)
   let released = 0
-  for (const letter of ['m', 'f', 's', ...[...model.sides].map((type) => `t${type}`)]) {
+  for (const letter of lettersOf([...model.sides])) {
     const entries = running.filter((attempt) => attempt.letter === letter).map(({ entry }) => entry)
     const header = { w: worker.name, n: worker.session, c: consumer, q: QUEUE, s: letter, limit: 2 }
     for (let state = 'more', pages = 0; state === 'more'; pages++) {
@@ -101,7 +98,7 @@ async function adopt({ namespace, model }: Stage, worker: ModelWorker, running: 
   for (const job of [...model.jobs.values()].filter(({ owner }) => isOf(owner, worker.name) && owner !== consumer)) {
     if (running.some(({ letter, entry }) => job.letter === letter && job.entry === entry)) {
       job.owner = consumer
-      job.isAged = false
+      job.idleMs = 0
     } else {
       model.release(job)
       expected++
@@ -112,29 +109,40 @@ async function adopt({ namespace, model }: Stage, worker: ModelWorker, running: 
   })
 }
 
-export async function age(stage: Stage, { whose }: StepOf<'age'>): Promise<void> {
+export async function age(stage: Stage, { whose, long }: StepOf<'age'>): Promise<void> {
   const jobs = [...stage.model.jobs.values()].filter((job): job is ModelJob & { entry: string; owner: string } => {
     if (job.state !== 'active') return false
     if (typeof whose === 'number') return isOf(job.owner, (stage.world.workers[whose] as ModelWorker).name)
     return whose === 'all' || !stage.world.isAlive(job.owner)
   })
-  await stage.namespace.age(jobs)
-  for (const job of jobs) job.isAged = true
+  const idleMs = long ? 2 * LONG_LEASE_MS : 2 * LEASE_MS
+  await stage.namespace.age(jobs, idleMs)
+  for (const job of jobs) job.idleMs = idleMs
 }
 
-export async function beat(stage: Stage, { by, leaves }: StepOf<'beat'>): Promise<void> {
+export async function beat(stage: Stage, { by, leaves, long }: StepOf<'beat'>): Promise<void> {
   const { model, namespace } = stage
   const worker = await connected(stage, by)
-  const header = { w: worker.name, about: leaves ? undefined : '{}', queues: [QUEUE], gone: 10 }
+  const lease = long ? LONG_LEASE_MS : LEASE_MS
+  const header = { w: worker.name, about: leaves ? undefined : '{}', lease, queues: [QUEUE] }
   const heard = JSON.parse(await namespace.run<string>('beat', header)) as {
     now: number
-    queues: Record<string, { accepted: number; suspects: number; sides?: string[] }>
+    queues: Record<string, { accepted: number; suspects: number; alone: number; sides?: string[] }>
   }
-  const { accepted, suspects, sides = [] } = heard.queues[QUEUE] ?? { accepted: -1, suspects: -1 }
-  const waiting = [...model.jobs.values()].filter(({ state, letter }) => state === 'waiting' && letter === 's').length
-  const expected = [model.counters.get('accepted') ?? 0, waiting, [...model.sides].toSorted().join('+')]
-  must('answers tell the truth', [accepted, suspects, sides.toSorted().join('+')].join() === expected.join(), () => {
-    return `beat answered ${accepted}, ${suspects}, ${sides.join('+')}, not ${expected.join()}`
+  if (leaves) model.workers.delete(worker.name)
+  else model.beat(worker.name, lease, namespace.nowMs)
+  const { accepted, suspects, alone, sides = [] } = heard.queues[QUEUE] ?? { accepted: -1, suspects: -1, alone: -1 }
+  const waiting = [...model.jobs.values()].filter(({ state }) => state === 'waiting')
+  const waitingIn = (stream: string) => waiting.filter(({ letter }) => letter === stream).length
+  const expected = [
+    model.counters.get('accepted') ?? 0,
+    waitingIn('s'),
+    waitingIn('a'),
+    [...model.sides].toSorted().join('+'),
+  ]
+  const answered = [accepted, suspects, alone, sides.toSorted().join('+')]
+  must('answers tell the truth', answered.join() === expected.join(), () => {
+    return `beat answered ${answered.join()}, not ${expected.join()}`
   })
 }
 

@@ -76,17 +76,14 @@ export class QueueScene {
     return places
   }
 
-  /** Reads the next entries of a stream as the worker does, and begins those that must run alone. */
+  /** Reads the next entries of a stream as the worker does. */
   async fetch(queue: string, count: number, letter: StreamLetter = 'm', consumer = 'w1.1'): Promise<Fetched[]> {
     const key = streamKey(this.prefix, queue, letter)
     const reply = await this.#open.connection.send<[string, [string, string[]][]][] | null>(
       ['XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', String(count), 'STREAMS', key, '>'],
     ) // biome-ignore format: one command
     const entries = reply?.[0]?.[1] ?? []
-    const optionsOf = (fields: string[]) => JSON.parse(fields[3] || '{}') as { i?: string; c?: number }
-    const beginning = entries.filter(([, fields]) => (optionsOf(fields).c ?? 0) > 0)
-    const header = { w: consumer.split('.')[0], c: consumer, q: [queue], n: beginning.length, begins: true }
-    if (beginning.length > 0) await this.run('renew', header, ...beginning.flatMap(([entry]) => [`1${letter}`, entry]))
+    const optionsOf = (fields: string[]) => JSON.parse(fields[3] || '{}') as { i?: string }
     return entries.map(([entry, fields]) => ({ letter, entry, place: optionsOf(fields).i ?? entry }))
   }
 

@@ -11,12 +11,8 @@ for _, q in ipairs(a.queues) do
   local r = { streams = {}, sides = {}, oldest = 0, waiting = 0, active = 0 }
   local n = call('HGETALL', b .. ':n')
   for j = 1, #n, 2 do r[n[j]] = tonumber(n[j + 1]) end
-  local letters = { 'm', 'f', 's' }
-  for _, t in ipairs(call('SMEMBERS', b .. ':sides')) do
-    letters[#letters + 1] = 't' .. t
-    r.sides[#r.sides + 1] = t
-  end
-  for _, letter in ipairs(letters) do
+  for _, letter in ipairs(lettersOf(q)) do
+    if sub(letter, 1, 1) == 't' then r.sides[#r.sides + 1] = sub(letter, 2) end
     local key = stream(q, letter)
     local length, pending, delivered = call('XLEN', key), 0, '0-0'
     local groups = pcall_('XINFO', 'GROUPS', key)

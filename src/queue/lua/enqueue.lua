@@ -14,7 +14,7 @@ local room = n
 
 if a.max then
   local waiting = call('HLEN', recs) - call('ZCARD', later) - call('ZCARD', base(q) .. ':dead')
-  for _, letter in ipairs({ 'm', 'f', 's' }) do
+  for _, letter in ipairs(lettersOf(q)) do
     local key = stream(q, letter)
     waiting = waiting + call('XLEN', key)
     local pending = pcall_('XPENDING', key, GROUP)

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- Opens a namespace on a connection: checks the layout, and notes a new life of the server before anything is written in it.
--- `seen`: the highest instant that this process was told; a server whose clock stands behind what it had issued begins above it.
+-- `seen`: the highest instant that this process was told; a server whose clock stands behind what it had issued goes on above it.
 -- ARGV[1]: { seen: ms or nil, pair: "<run id>/<replication id>", queues: [name], groups: bool (make the consumer groups of these queues) }
--- Returns { boot id, "new" | "known" }.
+-- Returns { boot id, "new" | "known", now (ms) }.
 local OPENS = true
 --#prelude
 local a = cjson.decode(ARGV[1])
@@ -12,7 +12,7 @@ if not layout then call('SET', P .. 'layout', LAYOUT) end
 for _, q in ipairs(a.queues) do
   register(q)
   if a.groups then
-    for _, letter in ipairs({ 'm', 'f', 's' }) do
+    for _, letter in ipairs(LETTERS) do
       local made = pcall_('XGROUP', 'CREATE', stream(q, letter), GROUP, '0', 'MKSTREAM')
       if made.err and not find(made.err, 'BUSYGROUP', 1, true) then return made end
     end
@@ -21,9 +21,15 @@ end
 
 local boots = P .. 'boots'
 local last = call('XREVRANGE', boots, '+', '-', 'COUNT', 1)[1]
-if last and last[2][2] == a.pair then return { last[1], 'known' } end
-
 local began = now()
+if last and last[2][2] == a.pair then
+  -- Whoever noted this life may have been told less.
+  if a.seen and a.seen > began then
+    for _, q in ipairs(call('SMEMBERS', P .. 'queues')) do raiseFloor(q, int(a.seen + 1) .. '-0') end
+  end
+  return { last[1], 'known', int(began) }
+end
+
 local ms = began
 if last and idMs(last[1]) >= ms then ms = idMs(last[1]) + 1 end
 if a.seen and a.seen >= ms then ms = a.seen + 1 end
@@ -36,4 +42,4 @@ for _, q in ipairs(call('SMEMBERS', P .. 'queues')) do
 end
 -- cjson writes an empty table as {}: right for an object.
 call('XADD', boots, 'MAXLEN', 1000, boot, 'pair', a.pair, 'accepted', cjson.encode(accepted), 'at', int(began))
-return { boot, 'new' }
+return { boot, 'new', int(began) }

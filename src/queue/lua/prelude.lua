@@ -25,12 +25,23 @@ local function idMs(id) return tonumber(sub(id, 1, find(id, '-', 1, true) - 1)) 
 -- Keys of one queue.
 local function base(q) return P .. 'q:' .. q end
 
--- A stream of a queue by its letter: m main, f front, s suspect, t<type> a side stream.
+-- A stream of a queue by its letter: m main, f front, s suspect, a alone, t<type> a side stream.
 local function stream(q, letter)
   if letter == 'm' then return base(q) end
   if letter == 'f' then return base(q) .. ':front' end
   if letter == 's' then return base(q) .. ':suspect' end
+  if letter == 'a' then return base(q) .. ':alone' end
   return base(q) .. ':t:' .. sub(letter, 2)
+end
+
+-- The letters of the streams that every queue has.
+local LETTERS = { 'm', 'f', 's', 'a' }
+
+-- The letters of all streams of a queue.
+local function lettersOf(q)
+  local letters = { unpack(LETTERS) }
+  for _, t in ipairs(call('SMEMBERS', base(q) .. ':sides')) do letters[#letters + 1] = 't' .. t end
+  return letters
 end
 
 -- The floor of a queue: an entry id that entries added again, or under a key, must be above, so that fences grow over restarts,
@@ -90,8 +101,11 @@ local function options(o)
   return fine and type(value) == 'table' and value or {}
 end
 
--- The stream that a job goes back to: one rescued from a dead worker stays a suspect.
-local function backTo(opts) if (opts.s or 0) > 0 then return 's' end return 'f' end
+-- The stream that a job goes back to: one rescued from a dead worker stays a suspect, one that was charged for it runs alone.
+local function backTo(opts)
+  if (opts.c or 0) > 0 then return 'a' end
+  return (opts.s or 0) > 0 and 's' or 'f'
+end
 
 -- Reads one entry: type, options as text, payload; nil when it is not there.
 local function readEntry(key, entry)
@@ -107,10 +121,6 @@ local function holder(key, entry)
   if p.err or #p == 0 then return nil end
   return p[1][2], p[1][4]
 end
-
--- A suspect that must run alone counts as begun from so many deliveries on: renew.lua adds them when it starts. A lease would have to be
--- renewed a thousand times to reach them otherwise, and then it runs.
-local BEGUN = 1000
 
 -- Consumers are named <worker>.<session>: another session of the same process still is the owner.
 local function isOf(consumer, worker) return sub(consumer, 1, #worker + 1) == worker .. '.' end
