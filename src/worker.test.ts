@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConfigError } from './errors.ts'
 import { defineJob, handle } from './job/job.ts'
+import { silentLogger } from './logger.ts'
 import { createMoca } from './moca.ts'
 import { createWorker, type WorkerOptions } from './worker.ts'
 
@@ -50,6 +51,32 @@ test('two workers of a process have names of their own', () => {
   const [one, two] = [createWorker(moca, { handlers: [a] }), createWorker(moca, { handlers: [a] })]
   assert.notEqual(one.id, two.id)
   for (const { id } of [one, two]) assert.match(id, /^[\w-]+$/) // no dot: it divides worker and session
+})
+
+/** What a worker says when it is made. */
+function said(options: Omit<WorkerOptions, 'logger'>) {
+  const lines: [level: string, facts: object][] = []
+  const logger = {
+    ...silentLogger,
+    info: (facts: object) => void lines.push(['info', facts]),
+    warn: (facts: object) => void lines.push(['warn', facts]),
+  }
+  createWorker(moca, { ...options, logger })
+  return lines
+}
+
+test('handlers of queues that other workers serve are worth a line, those of a queue that nobody knows a warning', () => {
+  const mail = handle(defineJob({ type: 'mail', queue: 'mail' }), () => {})
+  const fax = handle(defineJob({ type: 'fax', queue: 'mail' }), () => {})
+  assert.deepEqual(said({ handlers: [a, b, mail] }), []) // it serves what it has handlers for
+  assert.deepEqual(said({ handlers: [a, b], queues: ['default', 'critical', 'long'] }), [])
+  assert.deepEqual(said({ handlers: [a, b], queues: ['critical'] }), [['info', { types: ['a'], queues: ['default'] }]])
+  assert.deepEqual(said({ handlers: [a, b, mail, fax], queues: { critical: {}, default: {} } }), [
+    ['warn', { types: ['mail', 'fax'], queues: ['mail'] }],
+  ])
+  assert.deepEqual(said({ handlers: [a, mail], queues: { mail: {} } }), [
+    ['info', { types: ['a'], queues: ['default'] }],
+  ])
 })
 
 test('a refusal names the option', () => {

@@ -38,13 +38,37 @@ export function createWorker(moca: Moca, options: WorkerOptions): Worker {
     Object.entries(settings).filter(([name]) => named.has(name) || named.has(name.replace(/Ms$/, ''))),
   )
   const config = { ...moca.config, worker: { ...moca.config.worker, ...given } }
-  return new Worker({
-    config,
-    handlers,
-    queues: resolveQueues(config, queues ?? [...new Set(handlers.map(({ job }) => job.queue))]),
-    losses: moca.losses,
-    log: logger ?? moca.log,
-  })
+  const served = resolveQueues(config, queues ?? [...new Set(handlers.map(({ job }) => job.queue))])
+  const log = logger ?? moca.log
+  const made = new Worker({ config, handlers, queues: served, losses: moca.losses, log })
+  tellUnserved(config, handlers, served, log)
+  return made
+}
+
+/**
+ * Says which handlers this worker will not call (but for jobs that are enqueued to another queue than their contract's). One list of
+ * handlers for all workers, each of which serves some of the queues, is good use: then it is worth a line and no alarm. A queue that
+ * the configuration does not know is another matter: no worker of it serves that queue unless it is told to, and its jobs would lie there.
+ */
+function tellUnserved(
+  { queues }: Moca['config'],
+  handlers: readonly JobHandler[],
+  served: Readonly<Record<string, unknown>>,
+  log: Logger,
+): void {
+  const unserved = handlers.filter(({ job }) => !Object.hasOwn(served, job.queue))
+  const tell = (level: 'info' | 'warn', left: readonly JobHandler[], message: string) => {
+    if (left.length === 0) return
+    const facts = { types: left.map(({ job }) => job.type), queues: [...new Set(left.map(({ job }) => job.queue))] }
+    log[level](facts, message)
+  }
+  const isKnown = ({ job }: JobHandler) => Object.hasOwn(queues, job.queue)
+  tell('info', unserved.filter(isKnown), 'This worker has handlers for queues that it does not serve')
+  tell(
+    'warn',
+    unserved.filter((handler) => !isKnown(handler)),
+    'This worker has handlers for queues that it does not serve and the configuration does not know: who runs these jobs?',
+  )
 }
 
 function resolveQueues(config: Moca['config'], queues: NonNullable<WorkerOptions['queues']>) {
