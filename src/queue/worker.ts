@@ -3,9 +3,9 @@ import { EventEmitter } from 'node:events'
 import { hostname } from 'node:os'
 import type { MocaConfig } from '../config/config.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { ClosedError, ConfigError, MocaError } from '../errors.ts'
+import { ClosedError, MocaError } from '../errors.ts'
 import type { JobHandler } from '../job/job.ts'
-import { formatJobId, requireQueueName } from '../job/job-id.ts'
+import { formatJobId } from '../job/job-id.ts'
 import type { Logger } from '../logger.ts'
 import { Link } from '../redis/link.ts'
 import { AloneTurn } from './alone-turn.ts'
@@ -14,9 +14,9 @@ import { Executor } from './executor.ts'
 import { Fetcher, ROUND_MOST } from './fetcher.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { Keeper } from './keeper.ts'
-import { largePayloadKey, queueKey, type StreamLetter, streamKey } from './keys.ts'
-import { type EntryOptions, parseOptions } from './entry.ts'
-import { Lane } from './lane.ts'
+import { largePayloadKey, type StreamLetter } from './keys.ts'
+import type { Lane } from './lane.ts'
+import { makeLanes } from './lanes.ts'
 import { LeaseTable } from './lease-table.ts'
 import { renewLeases } from './leases.ts'
 import type { LossDetector } from './loss-detector.ts'
@@ -24,6 +24,7 @@ import { mustReopen, type NamespaceConnection } from './namespace.ts'
 import type { Outcome } from './outcome.ts'
 import { Rescuer } from './rescuer.ts'
 import { Settler } from './settler.ts'
+import { reportStale } from './stale-report.ts'
 import { StallGuard } from './stall-guard.ts'
 import { StreamRegistry } from './stream-registry.ts'
 import { openSession, type WorkerSession } from './worker-session.ts'
@@ -114,7 +115,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       .replaceAll(/[^\w-]/g, '_')
       .slice(0, 30)}-${process.pid}-${randomBytes(4).toString('hex')}`
     this.#log = deps.log.child({ worker: this.id })
-    this.#lanes = makeLanes(deps)
+    this.#lanes = makeLanes(deps.queues, deps.handlers)
     const queues = this.#lanes.map(({ queue }) => queue)
     this.#table = LeaseTable.create(
       this.#lanes.reduce((sum, { concurrency }) => sum + concurrency * 2 + ROUND_MOST, TABLE_EXTRA),
@@ -472,35 +473,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   #onStale(attempt: Attempt): void {
     this.#tell('stale', describe(attempt))
-    void this.#reportStale(attempt)
-  }
-
-  /** Who took it over and when, as far as the server still knows: the job may have ended since. */
-  async #reportStale(attempt: Attempt): Promise<void> {
-    const { lane, place } = attempt
-    const { leaseMs } = this.#deps.config.worker
-    const facts = {
-      jobId: formatJobId(lane.queue, place),
-      attempt: attemptNumber(attempt),
-      entry: attempt.entry,
-      leaseMs,
-    }
-    const rescue = await this.#findRescue(attempt).catch(() => undefined)
-    this.#log.warn(
-      { ...facts, takenBy: rescue?.rb, takenAt: rescue?.ra === undefined ? undefined : new Date(rescue.ra) },
-      'The result of a stale attempt was refused: the job had been taken over (setting: worker.lease)',
-    )
-  }
-
-  async #findRescue({ lane, place }: Attempt): Promise<EntryOptions | undefined> {
-    const { connection, prefix } = await this.#link.ready(1_000).then(({ work }) => work)
-    const at = await connection.send<string | null>(['HGET', queueKey(prefix, lane.queue, 'where'), place])
-    if (at === null) return undefined
-    const colon = at.lastIndexOf(':')
-    const key = streamKey(prefix, lane.queue, at.slice(0, colon) as StreamLetter)
-    const entry = at.slice(colon + 1)
-    const [found] = await connection.send<[string, string[]][]>(['XRANGE', key, entry, entry])
-    return parseOptions(found?.[1][3] ?? '')
+    const connect = () => this.#link.ready(1_000).then(({ work }) => work)
+    void reportStale(attempt, { leaseMs: this.#deps.config.worker.leaseMs, connect, log: this.#log })
   }
 }
 
@@ -511,21 +485,4 @@ function describe(attempt: Attempt): JobEvent {
     queue: attempt.lane.queue,
     attempt: attemptNumber(attempt),
   }
-}
-
-function makeLanes({ queues, handlers }: WorkerDeps): Lane[] {
-  const types = new Set<string>()
-  for (const { job } of handlers) {
-    if (types.has(job.type))
-      throw new ConfigError(`There are two handlers for jobs of type ${job.type}`, {
-        option: 'handlers',
-        found: job.type,
-      })
-    types.add(job.type)
-  }
-  const lanes = Object.entries(queues).map(
-    ([queue, { weight, concurrency }]) => new Lane(requireQueueName(queue), weight, concurrency),
-  )
-  if (lanes.length === 0) throw new ConfigError('A worker needs at least one queue', { option: 'queues' })
-  return lanes.sort((a, b) => b.weight - a.weight)
 }
