@@ -22,7 +22,8 @@ const FILES = {
     import { defineApp, defineConfig } from 'SRC/index.ts'
     import { greet, wait } from './jobs.ts'
     const app = defineApp({ name: 'shop', jobs: [greet, wait], handlers: () => import('./handlers.ts') })
-    export default defineConfig({ apps: [app], worker: { softTimeout: 100, stopTimeout: 200, lease: '2s' } })`,
+    const stopTimeout = Number(process.env.STOP_TIMEOUT_MS ?? 200)
+    export default defineConfig({ apps: [app], worker: { softTimeout: 100, stopTimeout, lease: '2s' } })`,
 }
 
 const greet = defineJob({ type: 'greet' })
@@ -84,16 +85,26 @@ test('works until SIGTERM, then ends with 0; what still runs goes back uncharged
   assert.deepEqual(await moca.queue.workers(), [])
 })
 
-test('a second signal ends it at once with 130', async () => {
-  await using moca = await openMoca('twice')
-  const running = project.start(['--namespace', 'twice'], {}, 'cli/moca-worker.ts') // = moca worker start
-  await moca.queue.enqueue(wait, null)
-  await running.said(/"waiting"/)
-  running.kill('SIGINT')
-  await running.said(/Asked to stop/)
-  running.kill('SIGINT')
-  assert.equal((await running.ended).code, 130)
-})
+for (const [first, second] of [
+  ['SIGINT', 'SIGINT'],
+  ['SIGTERM', 'SIGTERM'],
+  ['SIGTERM', 'SIGINT'],
+] as const) {
+  test(`${second} after ${first} ends it at once with 130, and its job is left to the others`, async () => {
+    const namespace = `twice-${first}-${second}`.toLowerCase()
+    await using moca = await openMoca(namespace)
+    // = moca worker start. By itself the stop would take ten minutes: the job is deaf.
+    const env = { STOP_TIMEOUT_MS: '600000' }
+    const running = project.start(['--namespace', namespace], env, 'cli/moca-worker.ts')
+    const { id } = await moca.queue.enqueue(wait, null)
+    await running.said(/"waiting"/)
+    running.kill(first)
+    await running.said(/Asked to stop/)
+    running.kill(second)
+    assert.equal((await running.ended).code, 130)
+    assert.equal((await moca.queue.inspect(id))?.status, 'active') // until its lease has ended
+  })
+}
 
 test('waits for a server that is not there yet, and says so', async () => {
   const own = await startRedis()
@@ -155,6 +166,36 @@ test('serves only the queues that were named', async () => {
   assert.match(running.stdout, /"queues":\["critical:3","default:3"\]/)
   const counts = await moca.queue.counts()
   assert.deepEqual([counts.default?.completed, counts.long?.waiting], [1, 1])
+})
+
+test('warns of handlers for a queue that the configuration does not know', async () => {
+  const stray = await Project.make(
+    { REDIS_URL: redis.url },
+    {
+      ...FILES,
+      'handlers.ts': `
+    import { defineJob, handle } from 'SRC/index.ts'
+    import { greet, wait } from './jobs.ts'
+    export default [greet, wait, defineJob({ type: 'fax', queue: 'mail' })].map((job) => handle(job, () => {}))`,
+    },
+  )
+  try {
+    const { stdout } = await stray.run(['worker', 'start', '--burst', '--namespace', 'stray', '--queues', 'default'])
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+      .filter(({ types }) => types !== undefined)
+    assert.deepEqual(
+      lines.map(({ level, types, queues }) => [level, types, queues]),
+      [
+        ['info', ['wait'], ['long']],
+        ['warn', ['fax'], ['mail']],
+      ],
+    )
+  } finally {
+    await stray.remove()
+  }
 })
 
 test('refuses what cannot work, before any work', async () => {
