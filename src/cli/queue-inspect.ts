@@ -6,6 +6,8 @@ import { EXIT, type ExitCode } from './exit-codes.ts'
 import { formatDuration } from './format.ts'
 import type { Output } from './output.ts'
 
+const INDENT = ' '.repeat(12)
+
 /** Everything that is known of one job. */
 export async function inspectJob(context: Context, id: string): Promise<ExitCode> {
   requireJobId(id) // before a server is looked for
@@ -18,6 +20,10 @@ export async function inspectJob(context: Context, id: string): Promise<ExitCode
   }
   context.output.result(job, () => describe(context.output, job))
   return EXIT.fine
+}
+
+function describePayload({ payload }: JobView): string | undefined {
+  return payload === undefined ? undefined : JSON.stringify(payload, undefined, 2).replaceAll('\n', `\n${INDENT}`)
 }
 
 function describe(output: Output, job: JobView): string {
@@ -43,10 +49,10 @@ function describe(output: Output, job: JobView): string {
     ['Held by', held],
     ['Rescued', rescued],
     ['Headers', Object.keys(job.headers).length > 0 ? JSON.stringify(job.headers) : undefined],
-    ['Payload', job.payload === undefined ? undefined : JSON.stringify(job.payload, undefined, 2)],
+    ['Payload', describePayload(job)],
   ]
   const lines = facts.flatMap(([name, text]) =>
-    text === undefined ? [] : [`${output.style('bold', name.padEnd(12))}${text}`],
+    text === undefined ? [] : [`${output.style('bold', name.padEnd(INDENT.length))}${text}`],
   )
   for (const { attempt, at, message, stack } of job.errors) {
     lines.push('', output.style('red', `Attempt ${attempt} failed at ${at.toISOString()}`), stack ?? message)

@@ -3,7 +3,7 @@ import { ConnectionError } from '../errors.ts'
 import type { LossReport, QueueCounts, WorkerView } from '../queue/inspector.ts'
 import type { Context, QueueAccess } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
-import { formatCount, formatDuration } from './format.ts'
+import { formatCount, formatDuration, jobs } from './format.ts'
 import { requireKnownQueue } from './known-queue.ts'
 import type { Output } from './output.ts'
 import { stopSignal } from './stop-signal.ts'
@@ -97,7 +97,7 @@ function describeStatus(
       lines.push(
         output.style(
           'yellow',
-          `${queue}: ${formatCount(count)} of type ${type} wait for a worker that has a handler for it`,
+          `${queue}: ${jobs(count)} of type ${type} set aside, for a worker that has a handler for it`,
         ),
       )
     }
