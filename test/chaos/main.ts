@@ -1,51 +1,51 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
+import { parseArguments, UsageError, USAGE } from './arguments.ts'
 import { makeResult, type Result, writeResult } from './result.ts'
-import type { Scenario, Size } from './scenario.ts'
+import type { Scenario } from './scenario.ts'
 import { SCENARIOS } from './scenarios.ts'
 
-// npm run chaos -- queue                          every scenario, some twenty minutes
+// npm run chaos -- queue                          every scenario, some twenty-five minutes
 // npm run chaos -- queue kill-workers --count 20  one of them, with so many faults
 // npm run chaos -- queue --short --no-save        as `npm test` plays them; writes no result
 //
 // Each scenario writes test/chaos/results/<name>.json; `node scripts/generate-faults-page.ts` makes docs/faults.md of them.
 
-const USAGE = `usage: npm run chaos -- queue [scenario ...] [--seed n] [--count n] [--short] [--no-save]
-scenarios: ${SCENARIOS.map(({ name }) => name).join(' ')}`
+const WRONG_USE = 2
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  allowNegative: true,
-  options: {
-    seed: { type: 'string' },
-    count: { type: 'string' },
-    short: { type: 'boolean', default: false },
-    save: { type: 'boolean', default: true },
-  },
-})
-const [suite, ...names] = positionals
-const strange = names.find((name) => !SCENARIOS.some((scenario) => scenario.name === name))
-if (suite !== 'queue' || strange !== undefined) {
-  console.error(strange === undefined ? USAGE : `There is no scenario ${strange}.\n${USAGE}`)
-  process.exit(2)
+const { isHelp, names, seed, count, size, isSaved } = readArguments()
+if (isHelp) {
+  console.log(USAGE)
+  process.exit()
 }
-
-const seed = values.seed === undefined ? Date.now() % 1_000_000 : Number(values.seed)
-const count = values.count === undefined ? undefined : Number(values.count)
-const size: Size = values.short ? 'short' : 'full'
 let broken = 0
 for (const scenario of SCENARIOS) {
   if (names.length > 0 && !names.includes(scenario.name)) continue
-  const result = await play(scenario)
-  if (values.save) console.log(`  ${writeResult(result)}`)
-  broken += result.problems.length
+  console.log(`\n${scenario.title} (${scenario.name}, seed ${seed})`)
+  try {
+    const result = await play(scenario)
+    if (isSaved) console.log(`  ${writeResult(result)}`)
+    broken += result.problems.length
+  } catch (error) {
+    // The others are played all the same.
+    console.error('  BROKEN: the scenario did not come to its end:', error)
+    broken++
+  }
 }
 console.log(broken === 0 ? '\nall promises held' : `\n${broken} broken promises`)
 process.exitCode = broken === 0 ? 0 : 1
 
+function readArguments(): ReturnType<typeof parseArguments> {
+  try {
+    return parseArguments(process.argv.slice(2))
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    console.error(`${error.message}\n${USAGE}`)
+    return process.exit(WRONG_USE)
+  }
+}
+
 async function play(scenario: Scenario): Promise<Result> {
-  console.log(`\n${scenario.title} (${scenario.name}, seed ${seed})`)
   const ranAt = new Date().toISOString()
   const from = performance.now()
   const outcome = await scenario.run(size, seed, count)
