@@ -26,6 +26,8 @@ const MEANINGS: readonly [count: keyof Counts, label: string, meaning: string][]
     'wrongly dead',
     'dead letters for another reason than they were made for: healthy jobs that died of stalls, for one',
   ],
+  ['stoodStill', 'stood still', 'workers that did not go on by themselves after a fault'],
+  ['crashed', 'crashed', 'worker processes that ended by themselves'],
   ['inconsistent', 'inconsistent', 'jobs left over, in two places, unknown, or counted wrongly by Redis'],
 ]
 
@@ -81,7 +83,8 @@ function overview(results: readonly Result[]): string {
       `[${title}](#${anchor(title)})`,
       counts.accepted,
       counts.attempts,
-      ...MEANINGS.map(([count]) => counts[count]),
+      // A count that the checker of that day did not know yet.
+      ...MEANINGS.map(([count]) => counts[count] ?? '–'),
     ]
     return { scenario, line: row(cells) }
   })

@@ -37,7 +37,8 @@ export class Arena {
   readonly random: Random
   readonly leaseMs: number
   readonly losses: Loss[]
-  readonly forgettings: Forgetting[] = []
+  readonly #forgettings: Forgetting[] = []
+  readonly #standstills: string[] = []
   readonly #dir: string
   readonly #raw: RawRedis
   readonly #stopLoad = new AbortController()
@@ -143,11 +144,24 @@ export class Arena {
     })
   }
 
-  /** Whether a worker begins new attempts within a while: it goes on by itself. */
-  async works(member: Member, timeoutMs = 30_000): Promise<boolean> {
+  /** Call when Redis is back without what it was told between these instants. */
+  forgot(forgetting: Forgetting): void {
+    this.#forgettings.push(forgetting)
+    this.load.forget(forgetting.sinceUs)
+  }
+
+  /** Waits until each of these begins new attempts: it goes on by itself. One that does not within a while is a broken promise. */
+  async goOn(members: readonly Member[], timeoutMs = 30_000): Promise<void> {
     const fromUs = monotonicUs()
-    const hasBegun = () => member.unfinished().some(({ us }) => us > fromUs) || member.lastStartUs > fromUs
-    return waitFor(hasBegun, { timeoutMs }).catch(() => false)
+    const hasBegun = (member: Member) =>
+      member.unfinished().some(({ us }) => us > fromUs) || member.lastStartUs > fromUs
+    await Promise.all(
+      members.map(async (member) => {
+        const goesOn = await waitFor(() => hasBegun(member), { timeoutMs }).catch(() => false)
+        if (!goesOn)
+          this.#standstills.push(`worker ${member.pid} began nothing for ${timeoutMs} ms: ${await this.#describe()}`)
+      }),
+    )
   }
 
   /** One of Moca's own counters, over all queues. */
@@ -193,33 +207,13 @@ export class Arena {
     return this.ledger().filter((line) => line.kind === 'start' && line.name === name)
   }
 
-  /** Attempts that Redis holds as delivered to this process. By the names of consumers: the registry of workers may lag behind. */
-  async held(member: Member): Promise<number> {
-    const isOfMember = new RegExp(`-${member.pid}-[0-9a-f]+\\.\\d+$`)
-    let held = 0
-    for (const stream of this.#streams()) {
-      const consumers = await this.#raw.send<string[][]>('XINFO', 'CONSUMERS', stream, 'w').catch(() => [])
-      for (const [, name = '', , pending] of consumers) if (isOfMember.test(name)) held += Number(pending)
-    }
-    return held
-  }
-
-  /** Resolves when the process waits in a blocking read, which will get the next job if nobody else waits. */
-  async reads(member: Member): Promise<void> {
-    const isReading = new RegExp(`name=moca:\\S+-${member.pid}-\\S+:read .* flags=\\w*b`)
-    await waitFor(async () => isReading.test(await this.#raw.send<string>('CLIENT', 'LIST')), {
-      timeoutMs: 20_000,
-      intervalMs: 3,
-      describe: `worker ${member.pid} to wait in a read`,
-    })
-  }
-
   async #evidence(): Promise<Evidence> {
     return {
       journal: this.load.journal,
       ledger: this.ledger(),
       fates: this.fleet.fates,
-      forgettings: this.forgettings,
+      forgettings: this.#forgettings,
+      standstills: this.#standstills,
       raw: await this.#rawEnd(),
       leaseUs: this.leaseMs * 1_000,
     }
@@ -259,19 +253,33 @@ export class Arena {
   }
 
   #streams(): string[] {
-    return QUEUES.flatMap((queue) => ['', ':front', ':suspect'].map((end) => `${this.prefix}q:${queue}${end}`))
+    return QUEUES.flatMap((queue) =>
+      ['', ':front', ':suspect', ':alone'].map((end) => `${this.prefix}q:${queue}${end}`),
+    )
   }
 
-  /** For a run that hangs: what the workers say, and where the jobs are. */
+  /** For a run that hangs: what the workers say and wait for, where the jobs are, and what the load waits for. */
   async #describe(): Promise<string> {
+    const list = (await this.#raw.send<string>('CLIENT', 'LIST')).split('\n')
     const workers = await Promise.all(
-      this.fleet.alive.map(async (member) => [member.pid, member.unfinished().length, await member.health()]),
+      this.fleet.alive.map(async (member) => {
+        const read = list.find((line) => new RegExp(`name=moca:\\S*-${member.pid}-\\S*:read `).test(line))
+        const state = read === undefined ? 'no connection' : /flags=\S*b/.test(read) ? 'waits in a read' : 'reads'
+        return [member.pid, state, member.unfinished().length, await member.health()]
+      }),
     )
     const { queues, jobs } = await walk(this.#raw, NAMESPACE)
     const where = Object.fromEntries(
       [...Map.groupBy(jobs, ({ where, place }) => `${place} ${where}`)].map(([name, { length }]) => [name, length]),
     )
-    return JSON.stringify({ workers, where, counters: queues.map(({ name, counters }) => [name, counters]) })
+    const ids = new Set(jobs.map(({ id }) => id))
+    const waited = this.load.outstanding
+    const load = {
+      waitsFor: waited.length,
+      ofTheseUnanswered: waited.filter(({ id }) => id === undefined).length,
+      ofTheseInRedis: waited.filter(({ id }) => id !== undefined && ids.has(id)).length,
+    }
+    return JSON.stringify({ workers, where, load, counters: queues.map(({ name, counters }) => [name, counters]) })
   }
 
   #ended({ name, outcome }: LedgerLine): void {

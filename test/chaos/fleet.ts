@@ -1,10 +1,18 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { waitFor } from '../support/wait-for.ts'
 import { type LedgerLine, LedgerTail, monotonicUs } from './ledger.ts'
 import type { Fate } from './verdict.ts'
-import type { FromWorkerProcess, ToWorkerProcess, WorkerProcessOptions } from './worker-process.ts'
+import type { WorkerProcessOptions } from './worker-options.ts'
+import type { FromWorkerProcess, ToWorkerProcess, WorkerProcessHealth } from './worker-process.ts'
 
 const PROGRAM = new URL('./worker-process.ts', import.meta.url)
+const COMMAND_LINE = new URL('../../src/cli/main.ts', import.meta.url)
+const CONFIG = new URL('./command/moca.config.ts', import.meta.url)
+/** How a process ends that was told to stop a second time. */
+const INTERRUPTED = 130
 
 /** One worker process, and all that is done to it. */
 export class Member {
@@ -14,8 +22,10 @@ export class Member {
   readonly #away: { fromUs: number; toUs: number }[] = []
   #diedUs: number | undefined
   #stopUs: number | undefined
+  #stops = 0
+  #isKilled = false
   #isReady = false
-  #health: Extract<FromWorkerProcess, { kind: 'health' }>['health'] | undefined
+  #health: WorkerProcessHealth | undefined
   #parting: Extract<FromWorkerProcess, { kind: 'stopped' }> | undefined
 
   constructor(child: ChildProcess, dir: string, onEnd: (line: LedgerLine) => void) {
@@ -46,7 +56,24 @@ export class Member {
   }
 
   get fate(): Fate {
-    return { pid: this.pid, diedUs: this.#diedUs, stopUs: this.#stopUs, away: this.#away }
+    return {
+      pid: this.pid,
+      diedUs: this.#diedUs,
+      stopUs: this.#stopUs,
+      wasCutShort: this.#wasCutShort,
+      hasCrashed: this.#hasCrashed,
+      away: this.#away,
+    }
+  }
+
+  get #wasCutShort(): boolean {
+    return this.#stops > 1 && this.exitCode === INTERRUPTED
+  }
+
+  /** It ended otherwise than it was made to. (A poison pill sends SIGKILL to its own process.) */
+  get #hasCrashed(): boolean {
+    if (this.isAlive || this.#isKilled || this.#wasCutShort || this.#child.signalCode === 'SIGKILL') return false
+    return this.#stopUs === undefined || this.exitCode !== 0
   }
 
   async ready(): Promise<void> {
@@ -69,15 +96,17 @@ export class Member {
 
   /** SIGKILL. Resolves when it is gone, with what it held. */
   async kill(): Promise<readonly LedgerLine[]> {
+    this.#isKilled = true
     this.#child.kill('SIGKILL')
     await this.gone()
     return this.unfinished()
   }
 
-  /** SIGTERM, once per call. */
-  stop(): void {
+  /** Tells it to stop, once per call. */
+  stop(signal: 'SIGTERM' | 'SIGINT' = 'SIGTERM'): void {
     this.#stopUs ??= monotonicUs()
-    this.#child.kill('SIGTERM')
+    this.#stops++
+    this.#child.kill(signal)
   }
 
   async gone(timeoutMs = 30_000): Promise<void> {
@@ -86,20 +115,12 @@ export class Member {
 
   /** SIGSTOP until the returned function is called. */
   freeze(): () => void {
-    const absence = this.leave()
-    this.#child.kill('SIGSTOP')
-    return () => {
-      absence()
-      this.#child.kill('SIGCONT')
-    }
-  }
-
-  /** Notes that it cannot reach Redis, until the returned function is called. */
-  leave(): () => void {
     const absence = { fromUs: monotonicUs(), toUs: Number.POSITIVE_INFINITY }
     this.#away.push(absence)
+    this.#child.kill('SIGSTOP')
     return () => {
       absence.toUs = monotonicUs()
+      this.#child.kill('SIGCONT')
     }
   }
 
@@ -107,8 +128,9 @@ export class Member {
     this.#send({ kind: 'end keeper' })
   }
 
-  /** What the worker says of itself; undefined when it does not answer. */
-  async health(): Promise<object | undefined> {
+  /** What the worker says of itself; undefined when it does not answer (`moca worker start` is not asked). */
+  async health(): Promise<WorkerProcessHealth | undefined> {
+    if (!this.#child.connected) return undefined
     this.#health = undefined
     this.#send({ kind: 'health' })
     return waitFor(() => this.#health, { timeoutMs: 2_000 }).catch(() => undefined)
@@ -122,6 +144,8 @@ export class Member {
     this.#tail.close()
   }
 }
+
+type Overrides = Partial<Pick<WorkerProcessOptions, 'worker'>>
 
 /** The worker processes of a run. */
 export class Fleet {
@@ -148,23 +172,41 @@ export class Fleet {
     return this.#members.map(({ fate }) => fate)
   }
 
-  /** Starts a worker; resolves when the process exists, not when it is ready. */
-  start(overrides: Partial<WorkerProcessOptions> = {}): Member {
-    const child = fork(PROGRAM, [JSON.stringify({ ...this.#options, ...overrides })], { execArgv: [] })
-    const member = new Member(child, this.#options.dir, this.#onEnd)
-    this.#members.push(member)
-    return member
+  /** Starts a worker, which is not ready yet. */
+  start(overrides: Overrides = {}): Member {
+    return this.#add(fork(PROGRAM, [JSON.stringify(this.#with(overrides))], { execArgv: [] }))
   }
 
-  async startMany(count: number, overrides: Partial<WorkerProcessOptions> = {}): Promise<readonly Member[]> {
+  async startMany(count: number, overrides: Overrides = {}): Promise<readonly Member[]> {
     const members = Array.from({ length: count }, () => this.start(overrides))
     await Promise.all(members.map((member) => member.ready()))
     return members
   }
 
+  /** Starts `moca worker start` as a user does. It does not say when it is ready: it works. */
+  startCommand(overrides: Overrides = {}): Member {
+    const options = this.#with(overrides)
+    const log = openSync(join(options.dir, `command-${this.#members.length}.log`), 'a')
+    const args = [fileURLToPath(COMMAND_LINE), 'worker', 'start', '--quiet', '--config', fileURLToPath(CONFIG)]
+    const env = { PATH: process.env.PATH, CHAOS_WORKER: JSON.stringify(options) }
+    const child = spawn(process.execPath, args, { env, stdio: ['pipe', log, log] })
+    closeSync(log)
+    return this.#add(child)
+  }
+
   /** Reads what all handlers have written since the last look. */
   look(): void {
     for (const member of this.#members) member.unfinished()
+  }
+
+  #with({ worker }: Overrides): WorkerProcessOptions {
+    return { ...this.#options, worker: { ...this.#options.worker, ...worker } }
+  }
+
+  #add(child: ChildProcess): Member {
+    const member = new Member(child, this.#options.dir, this.#onEnd)
+    this.#members.push(member)
+    return member
   }
 
   /** Ends what is left. */

@@ -28,7 +28,6 @@ interface Plan extends EnqueueOptions {
   readonly failures?: number
   readonly expects?: Expectation
   readonly filler?: number
-  readonly waitMs?: number
 }
 
 const KEYS = 24
@@ -51,9 +50,9 @@ export class Load {
     this.#options = options
   }
 
-  /** Accepted or under way, and not seen to end. */
-  get outstanding(): number {
-    return this.#open.size
+  /** Jobs that take up room: accepted or under way, and not seen to end. */
+  get outstanding(): readonly JournalEntry[] {
+    return this.journal.filter(({ name }) => this.#open.has(name))
   }
 
   /** Calls that were answered. */
@@ -70,6 +69,14 @@ export class Load {
   ended(name: string): void {
     this.#open.delete(name)
     this.#openLong.delete(name)
+  }
+
+  /**
+   * Redis came back without what was accepted after this instant (the earliest that it may have forgotten): nobody waits for these,
+   * or they would take up room for ever. Some may be there all the same, accepted after Redis came back: then there are a few more.
+   */
+  forget(sinceUs: number): void {
+    for (const { name, toUs } of this.journal) if (toUs !== undefined && toUs >= sinceUs) this.ended(name)
   }
 
   /** Keeps the queue filled until the signal aborts; resolves when every call is answered. */
@@ -117,8 +124,8 @@ export class Load {
 
   async #call(entry: JournalEntry, plan: Plan): Promise<void> {
     const { moca, isPersistent } = this.#options
-    const { job, ms, failures = 0, expects: _, filler, waitMs = 0, ...options } = plan
-    const payload = { name: entry.name, ms, failures, waitMs, ...(filler ? { filler: 'x'.repeat(filler) } : {}) }
+    const { job, ms, failures = 0, expects: _, filler, ...options } = plan
+    const payload = { name: entry.name, ms, failures, ...(filler ? { filler: 'x'.repeat(filler) } : {}) }
     const all = isPersistent ? { ...options, idempotencyKey: entry.name } : options
     for (;;) {
       try {

@@ -16,6 +16,8 @@ const MUST_BE_ZERO = [
   'overcharged',
   'notAlone',
   'wronglyDead',
+  'stoodStill',
+  'crashed',
   'inconsistent',
 ] as const satisfies readonly (keyof Counts)[]
 
@@ -25,6 +27,7 @@ class History {
   readonly ledger: LedgerLine[] = []
   readonly fates: Fate[] = []
   readonly forgettings: { sinceUs: number; untilUs: number }[] = []
+  readonly standstills: string[] = []
   readonly raw = {
     left: [] as string[],
     dead: [] as { id: string; reason: string }[],
@@ -65,10 +68,20 @@ class History {
     return this
   }
 
-  fate(pid: number, fate: { died?: number; stop?: number; away?: [from: number, to: number][] } = {}): this {
+  fate(
+    pid: number,
+    fate: {
+      died?: number
+      stop?: number
+      away?: [from: number, to: number][]
+      wasCutShort?: boolean
+      hasCrashed?: boolean
+    } = {},
+  ): this {
     const us = (ms: number | undefined) => (ms === undefined ? undefined : ms * 1_000)
     const away = (fate.away ?? []).map(([from, to]) => ({ fromUs: from * 1_000, toUs: to * 1_000 }))
-    this.fates.push({ pid, diedUs: us(fate.died), stopUs: us(fate.stop), away })
+    const { wasCutShort = false, hasCrashed = false } = fate
+    this.fates.push({ pid, diedUs: us(fate.died), stopUs: us(fate.stop), wasCutShort, hasCrashed, away })
     return this
   }
 
@@ -76,9 +89,9 @@ class History {
     const accepted = this.journal.filter(({ id }) => id !== undefined).length
     const completed = accepted - this.raw.dead.length - this.raw.left.length
     const counters = { accepted, completed, ...this.raw.counters }
-    const { journal, ledger, fates, forgettings } = this
+    const { journal, ledger, fates, forgettings, standstills } = this
     const raw = { ...this.raw, counters }
-    const evidence: Evidence = { journal, ledger, fates, forgettings, raw, leaseUs: LEASE_US }
+    const evidence: Evidence = { journal, ledger, fates, forgettings, standstills, raw, leaseUs: LEASE_US }
     const { counts, problems } = judge(evidence)
     const found = Object.fromEntries(MUST_BE_ZERO.map((name) => [name, counts[name]]))
     const wanted = Object.fromEntries(MUST_BE_ZERO.map((name) => [name, expected[name] ?? 0]))
@@ -178,6 +191,24 @@ test('excuses what a stopping worker gave up, not what it had done', () => {
   new History().job('a').run('a', 1, 0, 90).run('a', 2, 150, 200).fate(1, stopping).fate(2).judge({ runTwice: 1 })
 })
 
+test('excuses what a worker had done right before it died or was cut short, not what it had done long before', () => {
+  const again = (end: number) => new History().job('a').run('a', 1, 0, end).run('a', 2, 9_000, 9_100).fate(2)
+  again(4_800).fate(1, { died: 5_000 }).judge({ rerunAfterDeath: 1 })
+  again(3_000).fate(1, { died: 5_000 }).judge({ runTwice: 1 })
+  again(4_800).fate(1, { stop: 4_700, died: 5_000, wasCutShort: true }).judge({ rerunAfterDeath: 1 })
+  again(3_000).fate(1, { stop: 2_900, died: 5_000, wasCutShort: true }).judge({ runTwice: 1 })
+})
+
+test('excuses a run beside one whose delivery Redis forgot, not beside one that it still knows to be running', () => {
+  const beside = (from: number) => {
+    const history = new History().job('a').run('a', 1, from, 20_000).run('a', 2, 9_000, 9_100).fate(1).fate(2)
+    history.forgettings.push({ sinceUs: 5_000_000, untilUs: 8_000_000 })
+    return history
+  }
+  beside(5_500).judge({ rerunAfterForgetting: 1 })
+  beside(4_500).judge({ runTwice: 1 })
+})
+
 test('excuses a run after Redis forgot the end of the one before, not after one that it still knows', () => {
   const twice = new History().job('a').run('a', 1, 5_000, 5_100).run('a', 2, 9_000, 9_100).fate(1).fate(2)
   twice.forgettings.push({ sinceUs: 5_000_000, untilUs: 8_000_000 })
@@ -273,6 +304,35 @@ test('finds a healthy job that died, and a poison that did not', () => {
   poison.raw.dead.push({ id: 'id-a', reason: 'stalled' })
   poison.judge({ dead: 1 })
   new History().job('a', { expects: 'kills' }).run('a', 1, 0, 10).fate(1).judge({ inconsistent: 1 })
+})
+
+test('finds a healthy job that died of failures it did not have, and one that died and succeeded', () => {
+  const failed = new History().job('a').run('a', 1, 0, 10, { outcome: 'failed' }).fate(1)
+  failed.raw.dead.push({ id: 'id-a', reason: 'attempts used up' })
+  failed.judge({ wronglyDead: 1, dead: 1 })
+  const both = new History().job('a').run('a', 1, 0, 10).fate(1)
+  both.raw.dead.push({ id: 'id-a', reason: 'stalled' })
+  both.judge({ wronglyDead: 1, dead: 1, succeeded: 1 })
+})
+
+test('finds a poison that died of anything but stalls', () => {
+  const history = new History().job('a', { expects: 'kills' })
+  history.raw.dead.push({ id: 'id-a', reason: 'no handler' })
+  history.judge({ wronglyDead: 1, dead: 1 })
+})
+
+test('finds workers that did not go on, and processes that ended by themselves', () => {
+  const still = new History().job('a').run('a', 1, 0, 10).fate(1)
+  still.standstills.push('worker 1 began nothing')
+  still.judge({ stoodStill: 1 })
+  new History().job('a').run('a', 1, 0, 10).fate(1, { died: 20, hasCrashed: true }).judge({ crashed: 1 })
+})
+
+test('finds dead letters that nobody had enqueued', () => {
+  const history = new History().job('a').run('a', 1, 0, 10).fate(1)
+  history.raw.dead.push({ id: 'ghost', reason: 'stalled' })
+  history.raw.counters.completed = 0
+  history.judge({ inconsistent: 1 })
 })
 
 test('finds jobs that are left, runs that nobody asked for, and contradictions in Redis', () => {

@@ -11,7 +11,11 @@ export interface Fate {
   readonly diedUs: number | undefined
   /** It was told to stop (SIGTERM): from then on it hands back what it cannot finish. */
   readonly stopUs: number | undefined
-  /** It stood still (SIGSTOP) or could not reach Redis: its leases may have ended meanwhile. */
+  /** It was told to stop a second time, and ended at once: what it had not reported is as after a death. */
+  readonly wasCutShort: boolean
+  /** It ended by itself. */
+  readonly hasCrashed: boolean
+  /** It stood still (SIGSTOP): its leases may have ended meanwhile. */
   readonly away: readonly { readonly fromUs: number; readonly toUs: number }[]
 }
 
@@ -44,6 +48,8 @@ export interface Evidence {
   readonly ledger: readonly LedgerLine[]
   readonly fates: readonly Fate[]
   readonly forgettings: readonly Forgetting[]
+  /** Workers that were alive and reachable and began nothing, though there was work: a sentence each. */
+  readonly standstills: readonly string[]
   readonly raw: RawEnd
   readonly leaseUs: number
 }
@@ -76,6 +82,10 @@ export interface Counts {
   notAlone: number
   /** Dead letters for another reason than they were made for. Must be 0. */
   wronglyDead: number
+  /** Workers that did not go on by themselves after a fault. Must be 0. */
+  stoodStill: number
+  /** Worker processes that ended by themselves. Must be 0. */
+  crashed: number
   /** Jobs that were to die and did not; jobs left; unknown runs; contradictions in Redis. Must be 0. */
   inconsistent: number
 }
@@ -97,7 +107,7 @@ interface Run {
   outcome: LedgerLine['outcome']
 }
 
-/** A settlement follows the end of a handler within this time, or it was forgotten with it. */
+/** A settlement follows the end of a handler within this time, or it was lost with its worker or with Redis. */
 const SETTLE_US = 1_000_000
 const REASON = { succeeds: undefined, fails: 'attempts used up', kills: 'stalled' } as const
 
@@ -107,6 +117,7 @@ export function judge(evidence: Evidence): Verdict {
   judgement.runs()
   judgement.keys()
   judgement.suspects()
+  judgement.processes()
   judgement.redis()
   return judgement.verdict()
 }
@@ -131,6 +142,8 @@ class Judgement {
     overcharged: 0,
     notAlone: 0,
     wronglyDead: 0,
+    stoodStill: 0,
+    crashed: 0,
     inconsistent: 0,
   }
   readonly #problems: string[] = []
@@ -175,6 +188,13 @@ class Judgement {
     this.#break('inconsistent', raw.left.length, `${raw.left.length} jobs are left: ${raw.left.slice(0, 5).join(' ')}`)
     const strange = this.#runs.find(({ name }) => !names.has(name))
     if (strange) this.#break('inconsistent', 1, `job ${strange.id} (${strange.name}) ran; nobody had enqueued it`)
+    this.#deadOfNobody()
+  }
+
+  #deadOfNobody(): void {
+    const known = new Set([...this.#evidence.journal.map(({ id }) => id), ...this.#runsOf.keys()])
+    const strange = [...this.#dead.keys()].filter((id) => !known.has(id))
+    this.#break('inconsistent', strange.length, `nobody had enqueued the dead letters ${strange.slice(0, 5).join(' ')}`)
   }
 
   /** A call that was repeated under its idempotency key made one job. */
@@ -250,8 +270,10 @@ class Judgement {
     const { forgettings, leaseUs } = this.#evidence
     const fate = this.#fates.get(before.pid)
     if (fate?.diedUs !== undefined && fate.diedUs <= run.startUs) {
-      // A worker that was stopped in an orderly way reported what had succeeded.
-      if (before.outcome !== 'succeeded' || fate.stopUs === undefined) return 'rerunAfterDeath'
+      // A worker that was stopped in an orderly way reported what had succeeded, and every other what had long before.
+      const isOrderly = fate.stopUs !== undefined && !fate.wasCutShort
+      const canBeUnreported = !isOrderly && (before.endUs ?? fate.diedUs) >= fate.diedUs - SETTLE_US
+      if (before.outcome !== 'succeeded' || canBeUnreported) return 'rerunAfterDeath'
     }
     const away = (fate?.away ?? []).map(
       ({ fromUs, toUs }) => Math.min(toUs, run.startUs) - Math.max(fromUs, before.startUs),
@@ -260,9 +282,11 @@ class Judgement {
     if (away.some((us) => us >= leaseUs / 2)) return 'rerunAfterAbsence'
     const hadEnded = before.endUs !== undefined && before.endUs <= run.startUs
     if (fate?.stopUs !== undefined && fate.stopUs <= run.startUs && !hadEnded) return 'rerunAfterStop'
+    // Of one that had not ended, the delivery was forgotten: it came before the start.
     const wasForgotten = forgettings.some(
       ({ sinceUs, untilUs }) =>
-        untilUs <= run.startUs && (before.endUs === undefined || before.endUs >= sinceUs - SETTLE_US),
+        untilUs <= run.startUs &&
+        (hadEnded ? (before.endUs as number) >= sinceUs - SETTLE_US : before.startUs >= sinceUs),
     )
     return wasForgotten ? 'rerunAfterForgetting' : undefined
   }
@@ -330,6 +354,13 @@ class Judgement {
         )
       }
     }
+  }
+
+  /** No process ended by itself, and all went on working. */
+  processes(): void {
+    for (const { pid, hasCrashed } of this.#evidence.fates)
+      if (hasCrashed) this.#break('crashed', 1, `worker ${pid} ended by itself`)
+    for (const standstill of this.#evidence.standstills) this.#break('stoodStill', 1, standstill)
   }
 
   #diedUs(pid: number): number {

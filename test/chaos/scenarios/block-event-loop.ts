@@ -39,7 +39,9 @@ async function run(size: Size, seed: number, count = size === 'full' ? 12 : 1): 
     const verdict = await arena.finish()
     const stale = await arena.counter('stale')
     const rescued = await arena.counter('rescued')
+    const handedBack = await arena.counter('released')
     const problems = [
+      ...(handedBack === 0 ? ['nothing that was fetched and waited was handed to others'] : []),
       ...(stale > 0 ? [`${stale} results were refused though no lease should have been lost`] : []),
       ...(rescued > 0 ? [`${rescued} jobs were rescued from a worker that lived`] : []),
       ...(Math.min(...unreported) === 0 ? ['no job had ended unreported when the loop was blocked'] : []),
@@ -50,7 +52,7 @@ async function run(size: Size, seed: number, count = size === 'full' ? 12 : 1): 
       ...spread('startedElsewhere', startedElsewhere),
       staleResultsRefused: stale,
       rescued,
-      handedBack: await arena.counter('released'),
+      handedBack,
     }
     return { facts, verdict, problems }
   } finally {

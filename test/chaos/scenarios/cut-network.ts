@@ -22,8 +22,6 @@ async function run(size: Size, seed: number, count = size === 'full' ? 24 : 2): 
     const members = await arena.fleet.startMany(2)
     arena.startLoad()
     const played: Record<Fault, number> = { refused: 0, 'hole, late': 0, 'hole, lost': 0, 'Redis frozen': 0 }
-    const problems: string[] = []
-    let notWorking = 0
     for (let n = 0; n < count; n++) {
       await sleep(arena.random.between(200, 1_000)) // moments of chance are the point
       const fault = FAULTS[(n + seed) % FAULTS.length] as Fault
@@ -31,10 +29,9 @@ async function run(size: Size, seed: number, count = size === 'full' ? 24 : 2): 
       await sleep(arena.leaseMs * arena.random.between(0.5, 3)) // the outage itself
       await end()
       played[fault]++
-      for (const member of members) if (!(await arena.works(member))) notWorking++
+      await arena.goOn(members)
     }
     const verdict = await arena.finish()
-    if (notWorking > 0) problems.push(`${notWorking} times a worker did not go on`)
     const rescued = await arena.counter('rescued')
     const facts = {
       refused: played.refused,
@@ -43,7 +40,7 @@ async function run(size: Size, seed: number, count = size === 'full' ? 24 : 2): 
       redisFrozen: played['Redis frozen'],
       rescued,
     }
-    return { facts, verdict, problems }
+    return { facts, verdict }
   } finally {
     await arena.close()
   }

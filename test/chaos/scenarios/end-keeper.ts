@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { waitFor } from '../../support/wait-for.ts'
 import { Arena } from '../arena.ts'
+import type { Member } from '../fleet.ts'
 import { long } from '../jobs.ts'
 import type { Outcome, Scenario, Size } from '../scenario.ts'
 
@@ -27,15 +29,25 @@ async function run(size: Size, seed: number, count = size === 'full' ? 60 : 3): 
       // In turn: a thread that is ended again before it could renew anything keeps no lease, and nobody promises that.
       members[n % members.length]?.endKeeper()
     }
+    await waitFor(async () => (await threads(members)).every((health) => health?.threads === 1), {
+      timeoutMs: 10_000,
+      describe: 'each worker to have one thread again',
+    })
+    const ended = (await threads(members)).reduce((sum, health) => sum + (health?.threadsEnded ?? 0), 0)
     const verdict = await arena.finish()
     const rescued = await arena.counter('rescued')
     const stale = await arena.counter('stale')
     const problems = [
       ...(rescued > 0 ? [`${rescued} jobs were rescued from living workers`] : []),
+      ...(ended < count / 2 ? [`only ${ended} of ${count} times there was a thread to end`] : []),
       ...(stale > 0 ? [`${stale} results were refused though no lease should have been lost`] : []),
     ]
-    return { facts: { threadsEnded: count, rescued, staleResultsRefused: stale }, verdict, problems }
+    return { facts: { threadsEnded: ended, rescued, staleResultsRefused: stale }, verdict, problems }
   } finally {
     await arena.close()
   }
+}
+
+function threads(members: readonly Member[]) {
+  return Promise.all(members.map((member) => member.health()))
 }

