@@ -24,7 +24,8 @@ export async function purgeJobs(context: Context, options: PurgeOptions): Promis
       'moca queue purge --queue default --dry-run shows what would go',
     )
   }
-  const filter: PurgeFilter = { queue, type, status: status as PurgeStatus | undefined }
+  const place = queue === undefined ? {} : { queue }
+  const filter: PurgeFilter = { ...place, type, status: status as PurgeStatus | undefined }
   const { output } = context
   return context.withQueues(async ({ reader, inspector }) => {
     await requireKnownQueue(context, reader, queue)

@@ -30,10 +30,10 @@ export async function retryJobs(context: Context, id: string | undefined, option
     )
   }
   if (id !== undefined) return retryOne(context, id, options)
-  const olderThanMs = parseTime('--older-than', olderThan)
+  const age = parseTime('--older-than', olderThan)
   const { moved, skipped } = await context.withQueues(async ({ reader, inspector }) => {
     await requireKnownQueue(context, reader, queue)
-    return inspector.retryAll({ queue, type, olderThanMs, dryRun })
+    return inspector.retryAll({ queue, type, olderThan: age, dryRun })
   })
   context.output.result({ retried: moved, skipped, dryRun }, () =>
     dryRun ? `Would retry ${jobs(moved)}.` : `Retried ${jobs(moved)}.`,

@@ -1,10 +1,13 @@
 import { OptionError } from '../errors.ts'
+import { type Duration, parseDuration } from '../job/duration.ts'
 import { parseJobId, requireQueueName } from '../job/job-id.ts'
 import { isLater, type JobSource, jobSources, type SourceFilter } from './job-source.ts'
 import type { JobStatus } from './job-view.ts'
 import type { QueueReader } from './queue-reader.ts'
+import { requireFilter } from './require-filter.ts'
 
 const PAGE = 250
+const BULK_FILTERS: readonly string[] = ['queue', 'type', 'dryRun', 'signal'] satisfies (keyof BulkFilter)[]
 
 export interface BulkFilter {
   /** Default: all queues. */
@@ -17,7 +20,7 @@ export interface BulkFilter {
 
 export interface RetryFilter extends BulkFilter {
   /** Only dead letters that died so long ago. */
-  readonly olderThanMs?: number | undefined
+  readonly olderThan?: Duration | undefined
 }
 
 export type PurgeStatus = (typeof PURGE_STATUSES)[number]
@@ -49,12 +52,19 @@ export function moveJobs(
 
 /** Starts dead letters anew, oldest first. Those that die while this runs are left. */
 export async function retryDead(reader: QueueReader, filter: RetryFilter): Promise<BulkResult> {
-  const diedUntilMs = (await reader.serverMs()) - (filter.olderThanMs ?? 0)
+  requireFilter('retryAll', filter, [...BULK_FILTERS, 'olderThan'])
+  const olderThanMs = filter.olderThan === undefined ? 0 : parseDuration(filter.olderThan, 'olderThan')
+  const diedUntilMs = (await reader.serverMs()) - olderThanMs
   return moveAll(reader, 'retry', filter, { statuses: new Set(['dead']), type: filter.type, diedUntilMs })
 }
 
 /** Deletes jobs that no worker has. Jobs that are accepted while this runs are left. */
 export async function purgeJobs(reader: QueueReader, filter: PurgeFilter): Promise<BulkResult> {
+  requireFilter('purge', filter, [...BULK_FILTERS, 'status'])
+  // { queue: process.env.QUEUE } must not empty every queue where the variable is not set.
+  if ('queue' in filter && filter.queue === undefined) {
+    throw new OptionError('purge: queue is undefined; leave it out to purge all queues', { option: 'queue' })
+  }
   if (filter.status !== undefined && !PURGE_STATUSES.includes(filter.status)) {
     throw new OptionError(
       `Only jobs that are ${PURGE_STATUSES.join(', ')} can be purged; found ${JSON.stringify(filter.status)}`,

@@ -291,6 +291,30 @@ test('lists over all queues or one, and refuses filters that make no sense', asy
   }
 })
 
+test('refuses a filter with a name that means nothing, and a purge of a queue that is undefined', async () => {
+  using it = await openScene()
+  await it.scene.enqueue('default', [{}])
+  const { inspector } = it
+  const calls: [() => Promise<unknown>, RegExp][] = [
+    [() => inspector.purge({ queu: 'long' } as never), /^purge: there is no filter queu; did you mean queue\?$/],
+    [() => inspector.purge({ queue: undefined }), /^purge: queue is undefined; leave it out to purge all queues$/],
+    [() => inspector.purge(undefined as never), /^purge takes a filter: \{ queue, type, /],
+    [() => inspector.retryAll({ olderThanMs: 5 } as never), /^retryAll: .* did you mean olderThan\?$/],
+    [() => inspector.retryAll({ olderThan: '5' as never }), /^olderThan must be a duration/],
+    [() => inspector.list({ staus: 'dead' } as never), /^list: there is no filter staus; did you mean status\?$/],
+    [() => inspector.list({ colour: 1 } as never), /^list: .* known are queue, status, type, limit, cursor$/],
+  ]
+  for (const [call, message] of calls) await assert.rejects(call, { name: OptionError.name, message })
+  assert.equal((await inspector.counts()).default?.waiting, 1)
+})
+
+test('refuses the cursor of a listing of another queue', async () => {
+  using it = await openScene(['default', 'long'])
+  for (const queue of ['default', 'long']) await it.scene.enqueue(queue, [{}, {}])
+  const { cursor } = await it.inspector.list({ queue: 'default', limit: 1 })
+  await assert.rejects(it.inspector.list({ queue: 'long', cursor }), /cursor does not belong to this listing/)
+})
+
 test('retries and cancels single jobs, and says what became of each', async () => {
   using it = await openScene()
   const { scene, inspector } = it
@@ -317,7 +341,7 @@ test('retries dead letters by queue, type and age', async () => {
     Array.from({ length: 600 }, (_, index) => ({ type: index % 2 === 0 ? 'even' : 'odd' })),
   )
   await scene.bury('default', await scene.fetch('default', 600))
-  assert.deepEqual(await inspector.retryAll({ olderThanMs: 60_000 }), { moved: 0, skipped: 0 })
+  assert.deepEqual(await inspector.retryAll({ olderThan: '1m' }), { moved: 0, skipped: 0 })
   assert.deepEqual(await inspector.retryAll({ type: 'even', dryRun: true }), { moved: 300, skipped: 0 })
   assert.equal((await inspector.counts()).default?.dead, 600)
   assert.deepEqual(await inspector.retryAll({ type: 'even' }), { moved: 300, skipped: 0 })

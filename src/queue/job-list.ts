@@ -3,10 +3,12 @@ import { requireQueueName } from '../job/job-id.ts'
 import { type JobSource, jobSources, type SourceFilter } from './job-source.ts'
 import { JOB_STATUSES, type JobStatus, type JobView } from './job-view.ts'
 import type { QueueReader } from './queue-reader.ts'
+import { requireFilter } from './require-filter.ts'
 
 const PAGE = 250
 const MOST_SCANNED = 10_000
 const MOST_LISTED = 1_000
+const FILTERS = ['queue', 'status', 'type', 'limit', 'cursor'] as const satisfies readonly (keyof ListFilter)[]
 const ENDED: readonly JobStatus[] = ['completed', 'cancelled', 'expired']
 
 export interface ListFilter {
@@ -35,6 +37,7 @@ interface Position {
 
 /** Lists jobs in queue order. A page looks at no more than 10,000 entries: it may hold less than `limit` and still have a cursor. */
 export async function listJobs(reader: QueueReader, filter: ListFilter): Promise<JobPage> {
+  requireFilter('list', filter, FILTERS)
   const { type, limit = 50 } = filter
   if (!Number.isInteger(limit) || limit < 1 || limit > MOST_LISTED) {
     throw new OptionError(`limit must be a whole number from 1 to ${MOST_LISTED}; found ${limit}`, {
@@ -45,6 +48,7 @@ export async function listJobs(reader: QueueReader, filter: ListFilter): Promise
   const statuses = listedStatuses(filter.status)
   const fits = (job: JobView) => statuses.has(job.status) && (type === undefined || job.type === type)
   const start = filter.cursor === undefined ? undefined : decodeCursor(filter.cursor)
+  if (start && filter.queue !== undefined && start.queue !== filter.queue) throw badCursor()
   const jobs: JobView[] = []
   let budget = MOST_SCANNED
   for await (const { queue, source, after } of sourcesFrom(reader, filter.queue, { statuses, type }, start)) {
