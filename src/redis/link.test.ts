@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ClosedError, ConnectionError, LayoutError } from '../errors.ts'
-import { silentLogger } from '../logger.ts'
+import { type Logger, silentLogger } from '../logger.ts'
 import type { Clock } from '../clock.ts'
 import { type Breakable, Link } from './link.ts'
 
 /** Time that passes only by being waited for. */
 class JumpingClock implements Clock {
   readonly waits: number[] = []
-  monotonicMs = () => 0
+  monotonicMs = () => this.waits.reduce((sum, ms) => sum + ms, 0)
   wallMs = () => 0
   wait = async (ms: number) => {
     this.waits.push(ms)
@@ -38,7 +38,7 @@ function* forever(): Generator<Error> {
 }
 
 /** A link whose first tries end with these errors. After them, every try gives a door. */
-function linkWith(errors: Iterable<Error> = []) {
+function linkWith(errors: Iterable<Error> = [], log: Logger = silentLogger) {
   const tries = Iterator.from(errors)
   const doors: Door[] = []
   const clock = new JumpingClock()
@@ -52,7 +52,7 @@ function linkWith(errors: Iterable<Error> = []) {
       doors.push(door)
       return door
     },
-    silentLogger,
+    log,
     clock,
   )
   return { link, doors, clock, opened: () => opened }
@@ -65,6 +65,33 @@ test('opens nothing before it is asked, and only one', async () => {
   const [a, b] = await Promise.all([link.ready(1_000), link.ready(1_000)])
   link.start()
   assert.deepEqual([a, b, link.get(), opened()], [doors[0], doors[0], doors[0], 1])
+  await link.close()
+})
+
+test('tells of an outage once, again when its reason is another one or after a minute, and of its end', async () => {
+  const lines: string[] = []
+  const line = (level: string) => (facts: object, message: string) => {
+    lines.push(`${level} ${message}${'reason' in facts ? `: ${String(facts.reason)}` : ''}`)
+  }
+  const log = { ...silentLogger, info: line('info'), warn: line('warn') }
+  const failures = [
+    ...Array.from({ length: 50 }, () => new ConnectionError('refused')),
+    ...Array.from({ length: 100 }, () => new ConnectionError('no answer')), // more than a minute
+  ]
+  const { link, doors } = linkWith(failures, log)
+  await link.ready(10_000)
+  doors[0]?.break(new ConnectionError('cut'))
+  await doors[0]?.closed
+  await Promise.resolve()
+  await link.ready(10_000)
+  assert.deepEqual(lines, [
+    'warn Could not connect; trying again: refused',
+    'warn Could not connect; trying again: no answer',
+    'warn Could not connect; trying again: no answer',
+    'info Connected',
+    'warn The connection broke; opening another: cut',
+    'info Connected',
+  ])
   await link.close()
 })
 

@@ -5,6 +5,8 @@ import type { Logger } from '../logger.ts'
 const FIRST_DELAY_MS = 20
 const LONGEST_DELAY_MS = 1_000
 const CLOSE_MS = 500
+/** A failure that repeats itself is told again so often. */
+const TELL_AGAIN_MS = 60_000
 
 /** Something open that can break: its `closed` resolves with the reason. */
 export interface Breakable {
@@ -25,6 +27,8 @@ export class Link<T extends Breakable> {
   #current: T | undefined
   #loop: Promise<void> | undefined
   #lastError: Error | undefined
+  /** What was told of the failures since it was last open. */
+  #told: { readonly reason: string; readonly atMs: number } | undefined
   #waiters = new Set<{ resolve: (open: T) => void; reject: (error: Error) => void }>()
 
   constructor(open: () => Promise<T>, log: Logger, clock: Clock = systemClock) {
@@ -93,24 +97,35 @@ export class Link<T extends Breakable> {
         }
         this.#current = open
         this.#lastError = undefined
+        if (this.#told) this.#log.info({}, 'Connected')
+        this.#told = undefined
         delayMs = FIRST_DELAY_MS
         this.#settleWaiters((waiter) => waiter.resolve(open))
         const reason = await open.closed
         this.#current = undefined
         this.#lastError = reason
         if (signal.aborted) return
+        this.#told = { reason: reason.message, atMs: this.#clock.monotonicMs() }
         this.#log.warn({ reason: reason.message }, 'The connection broke; opening another')
       } catch (cause) {
         const error = cause instanceof Error ? cause : new Error(String(cause))
         this.#lastError = error
         const isFinal = error instanceof MocaError && !error.retryable
         if (isFinal) this.#settleWaiters((waiter) => waiter.reject(error))
-        this.#log.warn({ reason: error.message, nextTryMs: Math.round(delayMs) }, 'Could not connect')
         if (isFinal) delayMs = LONGEST_DELAY_MS
+        this.#tell(error.message)
       }
       await this.#clock.wait(delayMs * (0.5 + Math.random() / 2), signal)
       delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS)
     }
+  }
+
+  // An outage of an hour is one thing to know, not 3,600.
+  #tell(reason: string): void {
+    const atMs = this.#clock.monotonicMs()
+    const isNews = this.#told?.reason !== reason || atMs - this.#told.atMs >= TELL_AGAIN_MS
+    if (isNews) this.#told = { reason, atMs }
+    this.#log[isNews ? 'warn' : 'debug']({ reason }, 'Could not connect; trying again')
   }
 
   #settleWaiters(settle: (waiter: { resolve: (open: T) => void; reject: (error: Error) => void }) => void): void {
