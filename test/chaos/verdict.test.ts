@@ -241,6 +241,16 @@ test('a stale attempt that ends late does not spoil the order of its key', () =>
     .judge({ rerunAfterAbsence: 1 })
 })
 
+test('a job of a key may begin beside one that runs when Redis forgot that one, not when it still knows it', () => {
+  const beside = (sinceUs: number) => {
+    const history = new History().job('a', { key: 'k', fromUs: 5_000, toUs: 6_000 }).job('b', { key: 'k' })
+    history.forgettings.push({ sinceUs, untilUs: 8_000 })
+    return history.run('a', 1, 7, 30).run('b', 1, 10, 20).fate(1)
+  }
+  beside(4_000).judge()
+  beside(7_000).judge({ outOfOrder: 1 })
+})
+
 test('keys of different queues have nothing to do with each other', () => {
   const other = { key: 'k', queue: 'long' }
   new History().job('a', { key: 'k' }).job('b', other).run('b', 1, 0, 10).run('a', 1, 5, 30).fate(1).judge()

@@ -206,10 +206,7 @@ class Judgement {
   }
 
   #missing(entry: JournalEntry): void {
-    const wasForgotten = this.#evidence.forgettings.some(
-      ({ sinceUs, untilUs }) => entry.fromUs <= untilUs && (entry.toUs ?? 0) >= sinceUs,
-    )
-    if (wasForgotten) this.#counts.forgotten++
+    if (this.#isForgotten(entry, Number.POSITIVE_INFINITY)) this.#counts.forgotten++
     else this.#break('lost', 1, `job ${entry.id} (${entry.name}) is lost`)
   }
 
@@ -302,24 +299,29 @@ class Judgement {
   }
 
   #order(entries: readonly JournalEntry[]): void {
-    let doneUs = 0
-    let last = ''
+    const done: { readonly entry: JournalEntry; readonly doneUs: number }[] = []
     for (const entry of entries) {
       const runs = this.#runsOf.get(entry.id as string) ?? []
       const first = runs[0]
       if (!first) continue
-      if (first.startUs < doneUs)
-        this.#break('outOfOrder', 1, `job ${entry.name} began before ${last} of its key was done`)
+      const isLate = (before: (typeof done)[number]) =>
+        first.startUs < before.doneUs && !this.#isForgotten(before.entry, first.startUs)
+      const late = done.find(isLate)
+      if (late) this.#break('outOfOrder', 1, `job ${entry.name} began before ${late.entry.name} of its key was done`)
       // A worker that stood still may report a success late, of an attempt that counts for nothing by then.
       const successes = runs.flatMap(({ outcome, endUs }) =>
         outcome === 'succeeded' && endUs !== undefined ? [endUs] : [],
       )
-      const doneAt = successes.length > 0 ? Math.min(...successes) : (runs.at(-1)?.endUs ?? first.startUs)
-      if (doneAt > doneUs) {
-        doneUs = doneAt
-        last = entry.name
-      }
+      const doneUs = successes.length > 0 ? Math.min(...successes) : (runs.at(-1)?.endUs ?? first.startUs)
+      done.push({ entry, doneUs })
     }
+  }
+
+  /** Redis forgot that this job was accepted, and came back before this instant: its key is free. */
+  #isForgotten({ fromUs, toUs }: JournalEntry, beforeUs: number): boolean {
+    return this.#evidence.forgettings.some(
+      ({ sinceUs, untilUs }) => fromUs <= untilUs && (toUs ?? 0) >= sinceUs && untilUs <= beforeUs,
+    )
   }
 
   #fences(entries: readonly JournalEntry[]): void {
