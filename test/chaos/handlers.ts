@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { handle, type HandlerContext, type JobHandler } from '../../src/index.ts'
 import { block, type ChaosPayload, gate, long, poison, work } from './jobs.ts'
 import { type Ledger, type LedgerLine, monotonicUs } from './ledger.ts'
@@ -5,8 +6,15 @@ import { type Ledger, type LedgerLine, monotonicUs } from './ledger.ts'
 type Context = HandlerContext<ChaosPayload>
 type Note = (kind: LedgerLine['kind'], outcome?: LedgerLine['outcome']) => LedgerLine
 
-/** The handlers of all jobs of the chaos runs; each run is written down in `ledger`. Once per process: they share their gates. */
-export function makeHandlers(ledger: Ledger): JobHandler[] {
+/** A block begins without fetched jobs that wait when none came within so long. */
+const WAIT_MS = 2_000
+const LEFT_LEAST = 5
+
+/**
+ * The handlers of all jobs of the chaos runs; each run is written down in `ledger`. Once per process: they share their gates.
+ * `waiting`: how many jobs this process has fetched and not begun.
+ */
+export function makeHandlers(ledger: Ledger, waiting: () => number = () => Number.POSITIVE_INFINITY): JobHandler[] {
   const gates = new Set<() => void>()
   let runs = 0
 
@@ -57,6 +65,9 @@ export function makeHandlers(ledger: Ledger): JobHandler[] {
     const note = notesOf(context)
     const { ms } = context.payload
     ledger.appendSync(note('start'))
+    const from = performance.now()
+    // Each gate that opens lets one of them begin; some are to be left.
+    while (waiting() < gates.size + LEFT_LEAST && performance.now() - from < WAIT_MS) await nextTurn()
     for (const open of gates) open()
     // Their handlers end in the microtasks that follow; their outcomes would leave in the next turn, which does not come.
     for (let turn = 0; turn < 20; turn++) await Promise.resolve()

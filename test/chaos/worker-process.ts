@@ -44,7 +44,7 @@ const moca = createMoca({
 })
 const worker = createWorker(moca, {
   ...options.worker,
-  handlers: makeHandlers(new Ledger(options.dir)),
+  handlers: makeHandlers(new Ledger(options.dir), () => worker.health().buffered),
   queues: queuesOf(options),
 })
 worker.on('stale', () => {
