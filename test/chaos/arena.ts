@@ -150,15 +150,18 @@ export class Arena {
     this.load.forget(forgetting.sinceUs)
   }
 
+  /** Whether a worker begins new attempts within a while: it goes on by itself. */
+  async works(member: Member, timeoutMs = 30_000): Promise<boolean> {
+    const fromUs = monotonicUs()
+    const hasBegun = () => member.unfinished().some(({ us }) => us > fromUs) || member.lastStartUs > fromUs
+    return waitFor(hasBegun, { timeoutMs }).catch(() => false)
+  }
+
   /** Waits until each of these begins new attempts: it goes on by itself. One that does not within a while is a broken promise. */
   async goOn(members: readonly Member[], timeoutMs = 30_000): Promise<void> {
-    const fromUs = monotonicUs()
-    const hasBegun = (member: Member) =>
-      member.unfinished().some(({ us }) => us > fromUs) || member.lastStartUs > fromUs
     await Promise.all(
       members.map(async (member) => {
-        const goesOn = await waitFor(() => hasBegun(member), { timeoutMs }).catch(() => false)
-        if (!goesOn)
+        if (!(await this.works(member, timeoutMs)))
           this.#standstills.push(`worker ${member.pid} began nothing for ${timeoutMs} ms: ${await this.#describe()}`)
       }),
     )
@@ -205,6 +208,27 @@ export class Arena {
   /** When handlers of this job began, and where. */
   starts(name: string): LedgerLine[] {
     return this.ledger().filter((line) => line.kind === 'start' && line.name === name)
+  }
+
+  /** Attempts that Redis holds as delivered to this process. By the names of consumers: the registry of workers may lag behind. */
+  async held(member: Member): Promise<number> {
+    const isOfMember = new RegExp(`-${member.pid}-[0-9a-f]+\\.\\d+$`)
+    let held = 0
+    for (const stream of this.#streams()) {
+      const consumers = await this.#raw.send<string[][]>('XINFO', 'CONSUMERS', stream, 'w').catch(() => [])
+      for (const [, name = '', , pending] of consumers) if (isOfMember.test(name)) held += Number(pending)
+    }
+    return held
+  }
+
+  /** Resolves when the process waits in a blocking read, which will get the next job if nobody else waits. */
+  async reads(member: Member): Promise<void> {
+    const isReading = new RegExp(`name=moca:\\S+-${member.pid}-\\S+:read .* flags=\\w*b`)
+    await waitFor(async () => isReading.test(await this.#raw.send<string>('CLIENT', 'LIST')), {
+      timeoutMs: 20_000,
+      intervalMs: 3,
+      describe: `worker ${member.pid} to wait in a read`,
+    })
   }
 
   async #evidence(): Promise<Evidence> {

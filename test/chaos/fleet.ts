@@ -145,7 +145,7 @@ export class Member {
   }
 }
 
-type Overrides = Partial<Pick<WorkerProcessOptions, 'worker'>>
+type Overrides = Partial<Pick<WorkerProcessOptions, 'worker' | 'url' | 'replyTimeoutMs'>>
 
 /** The worker processes of a run. */
 export class Fleet {
@@ -199,8 +199,8 @@ export class Fleet {
     for (const member of this.#members) member.unfinished()
   }
 
-  #with({ worker }: Overrides): WorkerProcessOptions {
-    return { ...this.#options, worker: { ...this.#options.worker, ...worker } }
+  #with({ worker, ...others }: Overrides): WorkerProcessOptions {
+    return { ...this.#options, ...others, worker: { ...this.#options.worker, ...worker } }
   }
 
   #add(child: ChildProcess): Member {

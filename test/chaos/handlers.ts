@@ -63,11 +63,13 @@ export function makeHandlers(ledger: Ledger, waiting: () => number = () => Numbe
 
   async function blockLoop(context: Context): Promise<void> {
     const note = notesOf(context)
-    const { ms } = context.payload
+    const { ms, waitMs } = context.payload
     ledger.appendSync(note('start'))
     const from = performance.now()
     // Each gate that opens lets one of them begin; some are to be left.
-    while (waiting() < gates.size + LEFT_LEAST && performance.now() - from < WAIT_MS) await nextTurn()
+    if (waitMs === undefined) {
+      while (waiting() < gates.size + LEFT_LEAST && performance.now() - from < WAIT_MS) await nextTurn()
+    } else await passed(waitMs, context.signal)
     for (const open of gates) open()
     // Their handlers end in the microtasks that follow; their outcomes would leave in the next turn, which does not come.
     for (let turn = 0; turn < 20; turn++) await Promise.resolve()

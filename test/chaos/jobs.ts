@@ -6,6 +6,8 @@ export interface ChaosPayload {
   readonly ms: number
   /** The first so many attempts fail. */
   readonly failures: number
+  /** A block waits so long before it begins, so that a read is under way by then; without, until jobs wait behind it. */
+  readonly waitMs?: number
   /** Makes a payload large. */
   readonly filler?: string
 }

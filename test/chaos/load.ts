@@ -28,6 +28,7 @@ interface Plan extends EnqueueOptions {
   readonly failures?: number
   readonly expects?: Expectation
   readonly filler?: number
+  readonly waitMs?: number
 }
 
 const KEYS = 24
@@ -124,8 +125,14 @@ export class Load {
 
   async #call(entry: JournalEntry, plan: Plan): Promise<void> {
     const { moca, isPersistent } = this.#options
-    const { job, ms, failures = 0, expects: _, filler, ...options } = plan
-    const payload = { name: entry.name, ms, failures, ...(filler ? { filler: 'x'.repeat(filler) } : {}) }
+    const { job, ms, failures = 0, expects: _, filler, waitMs, ...options } = plan
+    const payload = {
+      name: entry.name,
+      ms,
+      failures,
+      ...(waitMs === undefined ? {} : { waitMs }),
+      ...(filler ? { filler: 'x'.repeat(filler) } : {}),
+    }
     const all = isPersistent ? { ...options, idempotencyKey: entry.name } : options
     for (;;) {
       try {

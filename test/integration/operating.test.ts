@@ -99,13 +99,14 @@ test('a queue that has been drained leaves nothing but its streams, counters and
     'boots',
     'layout',
     'q:default',
+    'q:default:alone',
     'q:default:done',
     'q:default:front',
     'q:default:n',
     'q:default:suspect',
     'queues',
   ])
-  for (const stream of ['q:default', 'q:default:front', 'q:default:suspect']) {
+  for (const stream of ['q:default', 'q:default:alone', 'q:default:front', 'q:default:suspect']) {
     assert.equal(await bench.command('XLEN', `:${stream}`), 0)
   }
 })
