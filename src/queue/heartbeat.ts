@@ -40,6 +40,7 @@ export class Heartbeat {
   /** Since when this worker has heard from the server without a long gap, and when it did last. */
   #healthySinceMs = 0
   #heardAtMs = 0
+  #toldMs = 0
 
   constructor(deps: HeartbeatDeps) {
     this.#deps = deps
@@ -59,11 +60,13 @@ export class Heartbeat {
     this.#serverOffsetMs = serverMs - this.#deps.clock.wallMs()
     this.#healthySinceMs = this.#deps.clock.monotonicMs()
     this.#heardAtMs = this.#healthySinceMs
+    this.#toldMs = serverMs
   }
 
   /**
-   * A server that hung, or a cut network, ages everybody's leases alike: whoever sweeps first would take over the living. So a worker
-   * sweeps only after a lease in which it heard from the server all the time; by then the living have renewed.
+   * A server that hung, a cut network, or a clock of the server that was set ages everybody's leases alike: whoever sweeps first would
+   * take over the living. So a worker sweeps only after a lease in which it heard from the server all the time, and its clock ran like
+   * ours; by then the living have renewed.
    */
   get maySweep(): boolean {
     const { leaseMs, clock } = this.#deps
@@ -86,7 +89,7 @@ export class Heartbeat {
     const sentAt = clock.wallMs()
     const heard = await this.#send(session, header)
     this.#serverOffsetMs = heard.now - (sentAt + clock.wallMs()) / 2
-    this.#heard()
+    this.#heard(heard.now)
     this.#learn(session, heard)
   }
 
@@ -101,10 +104,14 @@ export class Heartbeat {
     return JSON.parse(await connection.run<string>(loadScripts().beat, prefix, [JSON.stringify(header)])) as Heard
   }
 
-  #heard(): void {
+  #heard(toldMs: number): void {
     const now = this.#deps.clock.monotonicMs()
-    if (now - this.#heardAtMs > this.#deps.leaseMs / 2) this.#healthySinceMs = now
+    const passedMs = now - this.#heardAtMs
+    const { leaseMs } = this.#deps
+    const wasSet = Math.abs(toldMs - this.#toldMs - passedMs) > leaseMs / 4
+    if (passedMs > leaseMs / 2 || wasSet) this.#healthySinceMs = now
     this.#heardAtMs = now
+    this.#toldMs = toldMs
   }
 
   #learn(session: WorkerSession, { now, queues, mayRunAlone }: Heard): void {

@@ -14,6 +14,10 @@ export interface RescuerDeps {
   readonly leaseMs: number
   readonly maxStalls: number
   readonly unhandledGraceMs: number
+  /** Asked before every page: while a sweep goes on, the server may have hung, and the living with it. */
+  readonly maySweep: () => boolean
+  /** The server's clock, as well as this process knows it (ms). */
+  readonly serverNow: () => number
 }
 
 export interface RescueResult {
@@ -61,9 +65,10 @@ export class Rescuer {
     result: { rescued: number; dead: number },
     signal: AbortSignal,
   ) {
-    const { log, leaseMs, maxStalls, unhandledGraceMs } = this.#deps
+    const { log, leaseMs, maxStalls, unhandledGraceMs, maySweep, serverNow } = this.#deps
     let cursor = '0-0'
     do {
+      if (signal.aborted || !maySweep()) return
       const header = JSON.stringify({
         q: lane.queue,
         s: letter,
@@ -73,6 +78,8 @@ export class Rescuer {
         consumer: session.consumer,
         maxStalls,
         grace: unhandledGraceMs,
+        at: Math.round(serverNow()),
+        within: leaseMs / 4,
       })
       const reply = await session.work.connection.run<[string, number, number, ...string[]]>(
         loadScripts().rescue,
@@ -85,6 +92,6 @@ export class Rescuer {
       result.dead += dead
       if (rescued + dead > 0)
         log.warn({ queue: lane.queue, rescued, dead, jobs: taken.slice(0, 20) }, 'Took over jobs of workers that died')
-    } while (cursor !== '0-0' && !signal.aborted)
+    } while (cursor !== '0-0')
   }
 }

@@ -200,6 +200,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
       leaseMs: worker.leaseMs,
       maxStalls: worker.maxStalls,
       unhandledGraceMs: worker.unhandledGraceMs,
+      maySweep: () => this.#heartbeat.maySweep,
+      serverNow,
     })
     this.#link = new Link(() => this.#openSession(), this.#log, this.#clock)
   }
@@ -405,7 +407,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     while (!signal.aborted) {
       await this.#clock.wait(sweepIntervalMs * (0.75 + Math.random() / 2), signal)
       const session = this.#link.get()
-      if (session && this.#heartbeat.maySweep && !signal.aborted) {
+      if (session && !signal.aborted) {
         await this.#rescuer
           .runOnce(session, signal)
           .catch((error: unknown) => this.#serverFailed(session, error, 'sweep'))

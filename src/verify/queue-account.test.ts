@@ -305,14 +305,14 @@ function work(scene: QueueScene, signal: AbortSignal) {
   return withOwn(scene, signal, async (own, round) => {
     await own.run('promote', { q: 'default', limit: 100 })
     const fetched: Fetched[] = []
-    for (const letter of ['m', 'f', 's'] as const) fetched.push(...(await own.fetch('default', 15, letter)))
+    for (const letter of ['m', 'f', 's', 'a'] as const) fetched.push(...(await own.fetch('default', 15, letter)))
     const part = (index: number) => fetched.filter((_, at) => at % 8 === index)
     await own.settle('default', part(0), { r: 'delayed', d: round % 7, a: true })
     await own.settle('default', part(1), { r: 'released' })
     await own.bury('default', part(2))
     await own.settle('default', part(3), { r: 'cancelled' })
-    const rescue = { q: 'default', s: 'm', lease: 0, cursor: '0-0', limit: 2, consumer: 'w1.1', maxStalls: 3 }
-    await own.run('rescue', rescue)
+    const page = { q: 'default', s: 'm', lease: 0, cursor: '0-0', limit: 2, consumer: 'w1.1', maxStalls: 3 }
+    await own.run('rescue', { ...page, at: await own.serverMs(), within: 10_000 })
     await own.settle('default', [4, 5, 6, 7].flatMap(part), { r: 'completed' })
   })
 }

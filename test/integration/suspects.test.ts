@@ -23,8 +23,9 @@ async function openScene(bench: Workbench) {
   const rescue = async (letter: 'm' | 's' | 'a', from?: string) => {
     await scene.pass(2)
     const cursor = from === undefined ? '0-0' : idBefore(from)
-    const header = { q: 'default', s: letter, lease: 1, cursor, limit: 100, consumer: 'w1.1', maxStalls: 3 }
-    return scene.run<[string, number, number, ...string[]]>('rescue', header)
+    const page = { q: 'default', s: letter, lease: 1, cursor, limit: 100, consumer: 'w1.1', maxStalls: 3 }
+    const sent = { at: await scene.serverMs(), within: 1_000 }
+    return scene.run<[string, number, number, ...string[]]>('rescue', { ...page, ...sent })
   }
   return Object.assign(scene, { rescue, [Symbol.dispose]: () => scene.close() })
 }

@@ -160,7 +160,7 @@ export const FAILING_CASES: readonly FailingCase[] = [
     async prepare(scene) {
       await scene.enqueue({}, ...KEYED_PAIR)
       await age(scene, await scene.read('a', 'm', 3))
-      return { header: rescueHeader('m') }
+      return { header: rescueHeader(scene, 'm') }
     },
   },
   {
@@ -170,7 +170,7 @@ export const FAILING_CASES: readonly FailingCase[] = [
       await scene.enqueue(...KEYED_PAIR)
       await scene.rescue(await scene.readOne('a'))
       await age(scene, await scene.read('a', 's'))
-      return { header: { ...rescueHeader('s'), maxStalls: 1 } }
+      return { header: { ...rescueHeader(scene, 's'), maxStalls: 1 } }
     },
   },
   {
@@ -180,7 +180,7 @@ export const FAILING_CASES: readonly FailingCase[] = [
       await scene.enqueue({}, {})
       const [held] = await scene.read('a', 'm', 2)
       await scene.namespace.command('XDEL', `${scene.namespace.prefix}q:${QUEUE}`, held?.entry ?? '')
-      return { header: { ...rescueHeader('m'), lease: 0 }, ends: [held?.id ?? ''] }
+      return { header: { ...rescueHeader(scene, 'm'), lease: 0 }, ends: [held?.id ?? ''] }
     },
   },
   {
@@ -189,7 +189,7 @@ export const FAILING_CASES: readonly FailingCase[] = [
     async prepare(scene) {
       await scene.enqueue({ type: 'y' }, { type: 'y' })
       for (const held of await scene.read('a', 'm', 2)) await scene.settle(held, { r: 'aside' })
-      return { header: { ...rescueHeader('ty'), grace: 0 } }
+      return { header: { ...rescueHeader(scene, 'ty'), grace: 0 } }
     },
   },
   {
@@ -363,8 +363,18 @@ export const FAILING_CASES: readonly FailingCase[] = [
   },
 ]
 
-function rescueHeader(letter: string): object {
-  return { q: QUEUE, s: letter, lease: LEASE_MS, cursor: '0-0', limit: 10, consumer: 'r.1', maxStalls: 3 }
+function rescueHeader({ namespace: { nowMs } }: ScriptScene, letter: string): object {
+  return {
+    q: QUEUE,
+    s: letter,
+    lease: LEASE_MS,
+    cursor: '0-0',
+    limit: 10,
+    consumer: 'r.1',
+    maxStalls: 3,
+    at: nowMs,
+    within: 0,
+  }
 }
 
 async function age(

@@ -17,13 +17,14 @@ export async function enqueue(stage: Stage, { jobs, max, atomic }: StepOf<'enque
   const { namespace, model } = stage
   const encoded = jobs.map((job) => encode(job, namespace.nowMs))
   const { header, args } = argumentsOf(encoded)
-  const [accepted, at, ...answers] = await namespace.run<[number, string, ...string[]]>(
+  const [accepted, at, ...told] = await namespace.run<[number, string, ...(string | number)[]]>(
     'enqueue',
     { q: QUEUE, n: jobs.length, max, atomic, ...header },
     args,
   )
+  const answers = 'plain' in header ? answersToPlain(told, jobs.length) : told.map(String)
   let room = max === undefined ? Number.POSITIVE_INFINITY : max - model.waiting
-  if (atomic && room < jobs.length) room = 0
+  if (atomic && room < model.newcomers(encoded.map(({ job }) => job))) room = 0
   const expected = model.enqueue(
     encoded.map(({ job }) => job),
     namespace.nowMs,
@@ -79,6 +80,8 @@ async function sweep(stage: Stage, letter: string, consumer: string, page: numbe
       consumer,
       maxStalls: MAX_STALLS,
       grace: UNHANDLED_GRACE_MS,
+      at: namespace.nowMs,
+      within: 0,
     })
     cursor = next
     const expected = { rescued: 0, dead: 0 }
@@ -151,6 +154,14 @@ function argumentsOf(encoded: readonly EncodedJob[]): { header: object; args: st
     return { header: { plain: type }, args: encoded.map(({ flat }) => flat[2]) }
   }
   return { header: {}, args: encoded.flatMap(({ flat }) => flat) }
+}
+
+/** An answer for each of the plain jobs, of which the script tells only the first place and how many were accepted. */
+function answersToPlain([first, accepted]: readonly (string | number)[], jobs: number): string[] {
+  const [ms, from] = String(first).split('-')
+  return Array.from({ length: jobs }, (_, index) =>
+    index < Number(accepted) ? `${ms}-${Number(from) + index}` : 'full',
+  )
 }
 
 /** A job as enqueue.lua and as the model is told of it. */

@@ -38,6 +38,8 @@ export interface SweepOptions {
   graceMs?: number
   /** Default: that of the scene. */
   leaseMs?: number
+  /** When it was sent. Default: now. */
+  sentAtMs?: number
 }
 
 export class ScriptScene implements AsyncDisposable {
@@ -164,11 +166,12 @@ export class ScriptScene implements AsyncDisposable {
     letters = ['m', 'f', 's', 'a'],
     graceMs,
     leaseMs = LEASE_MS,
+    sentAtMs = this.namespace.nowMs,
   }: SweepOptions = {}): Promise<{ rescued: number; dead: number }> {
     const result = { rescued: 0, dead: 0 }
     for (const letter of letters) {
       const page = { q: QUEUE, s: letter, cursor: '0-0', limit: 100, consumer: 'r.1' }
-      const settings = { lease: leaseMs, maxStalls: 3, grace: graceMs }
+      const settings = { lease: leaseMs, maxStalls: 3, grace: graceMs, at: sentAtMs, within: leaseMs / 4 }
       const [, rescued, dead] = await this.namespace.run<[string, number, number]>('rescue', { ...page, ...settings })
       result.rescued += rescued
       result.dead += dead

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { LEASE_MS } from '../../../test/model/namespace-under-test.ts'
 import { type Held, ScriptScene } from '../../../test/model/script-scene.ts'
 
 // Interleavings that broke earlier drafts of the queue, each with the scripts as they are. The numbers are those under which the
@@ -143,6 +144,17 @@ test('attack 4: what comes after a restart has higher fences though the clock wa
   const keyed = await scene.readOne('a')
   assert.equal(keyed.id, other)
   assert.ok(keyed.fence > BigInt(boot.split('-')[0] as string) << 20n)
+})
+
+test('attack 8: a sweep that comes late, or from before the clock was set, takes nothing over', async () => {
+  await using scene = await ScriptScene.open()
+  await scene.enqueue({})
+  const held = await scene.readOne('a')
+  await scene.namespace.age([{ letter: 'm', entry: held.entry, owner: 'a.1' }])
+  const now = scene.namespace.nowMs
+  for (const sentAtMs of [now - LEASE_MS / 2, now + LEASE_MS / 2])
+    assert.deepEqual(await scene.sweep({ sentAtMs }), { rescued: 0, dead: 0 })
+  assert.deepEqual(await scene.sweep(), { rescued: 1, dead: 0 })
 })
 
 test('attack 9: the first rescue is not charged; a job that is dead of stalls was charged for each', async () => {

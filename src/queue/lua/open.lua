@@ -19,13 +19,22 @@ for _, q in ipairs(a.queues) do
   end
 end
 
+-- Everything that is added to a queue from now on, anew or again, has an id above `<ms>-0`: ids are not issued twice, fences grow.
+local function goAbove(q, ms)
+  local id = int(ms) .. '-0'
+  raiseFloor(q, id)
+  local main = pcall_('XINFO', 'STREAM', base(q))
+  if not main.err and idMs(main[8]) < ms then call('XSETID', base(q), id) end
+end
+
 local boots = P .. 'boots'
 local last = call('XREVRANGE', boots, '+', '-', 'COUNT', 1)[1]
 local began = now()
 if last and last[2][2] == a.pair then
-  -- Whoever noted this life may have been told less.
-  if a.seen and a.seen > began then
-    for _, q in ipairs(call('SMEMBERS', P .. 'queues')) do raiseFloor(q, int(a.seen + 1) .. '-0') end
+  -- Whoever noted this life may have been told less. Queues that come later begin above it, too (register).
+  if a.seen and a.seen > began and a.seen > idMs(last[1]) then
+    call('SET', P .. 'floor', int(a.seen + 1) .. '-0')
+    for _, q in ipairs(call('SMEMBERS', P .. 'queues')) do goAbove(q, a.seen + 1) end
   end
   return { last[1], 'known', int(began) }
 end
@@ -38,7 +47,7 @@ local accepted = {}
 for _, q in ipairs(call('SMEMBERS', P .. 'queues')) do
   local n = base(q) .. ':n'
   accepted[q] = { tonumber(call('HGET', n, 'accepted') or 0), tonumber(call('HGET', n, 'acceptedAt') or 0) }
-  raiseFloor(q, boot) -- what is added again in this life gets a fence above this boot
+  if ms > began then goAbove(q, ms) else raiseFloor(q, boot) end
 end
 -- cjson writes an empty table as {}: right for an object.
 call('XADD', boots, 'MAXLEN', 1000, boot, 'pair', a.pair, 'accepted', cjson.encode(accepted), 'at', int(began))

@@ -57,11 +57,14 @@ local function raiseFloor(q, id)
   if toMs > ms or (toMs == ms and toSeq > seq) then call('HSET', base(q) .. ':n', 'floor', id) end
 end
 
--- Makes a queue known. What is added again in it gets a fence above the boot of this life of the server.
+-- Makes a queue known. What is added again in it gets a fence above the boot of this life of the server, and above what somebody was
+-- told in an earlier one (open.lua).
 local function register(q)
   if call('SADD', P .. 'queues', q) == 0 then return end
   local boot = call('XREVRANGE', P .. 'boots', '+', '-', 'COUNT', 1)[1]
   if boot then raiseFloor(q, boot[1]) end
+  local told = call('GET', P .. 'floor')
+  if told then raiseFloor(q, told) end
 end
 
 -- Adds an entry with an id of at least `ms`, above everything in the stream, above the floor, never before now.

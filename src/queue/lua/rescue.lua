@@ -1,9 +1,11 @@
 #!lua flags=allow-oom
 -- Takes over attempts whose lease ended, from one stream: a page of at most `limit` entries.
--- ARGV[1]: { q: queue, s: letter, lease: ms, cursor: id, limit, consumer: the rescuer's, maxStalls, grace: ms or nil }
+-- ARGV[1]: { q: queue, s: letter, lease: ms, cursor: id, limit, consumer: the rescuer's, maxStalls, grace: ms or nil,
+--   at: instant (ms) at which this was sent, by the server's clock as well as the sender knows it, within: ms that it may be off }
 -- Each attempt by the lease of the worker that has it, as that worker registered it; `lease` is for those that nobody knows.
 -- The first rescue is not charged (the job may only have been prefetched); from then on it is a suspect, whose entry is pending
 -- only while it runs, and each further one is charged. `grace`: jobs of a side stream that no worker has read so long are dead.
+-- One that comes late does nothing: what held it up (a cut network, a server that hung, a clock that was set) aged everybody's leases.
 -- Returns { next cursor ("0-0" = done), rescued, dead, then "<id> <consumer it was taken from>" ... }.
 --#prelude
 local a = cjson.decode(ARGV[1])
@@ -11,6 +13,7 @@ local q, letter = a.q, a.s
 local key = stream(q, letter)
 local out = { '0-0', 0, 0 }
 local at = now()
+if math.abs(at - a.at) > a.within then return out end
 
 local leases, shortest = {}, a.lease
 local registered = call('HGETALL', P .. 'workers:lease')

@@ -9,7 +9,7 @@ local out = { streams = {}, gates = {}, payloads = {}, markers = {}, strange = {
 local parts = { later = 'ZRANGE', dead = 'ZRANGE', recs = 'HGETALL', where = 'HGETALL', slots = 'HGETALL', n = 'HGETALL', sides = 'SMEMBERS' }
 local letters = { [base] = 'm', [base .. ':front'] = 'f', [base .. ':suspect'] = 's', [base .. ':alone'] = 'a' }
 local known = { layout = true, queues = true, boots = true, losses = true, workers = true, ['workers:seen'] = true,
-  ['workers:lease'] = true, ['workers:alone'] = true, model = true,
+  ['workers:lease'] = true, floor = true, ['workers:alone'] = true, model = true,
   [base .. ':done'] = true }
 
 local function lookAtStream(key)
