@@ -1,16 +1,19 @@
 import { OptionError } from '../errors.ts'
+import { describeValue } from './describe-value.ts'
 
 /** A length of time: a number of milliseconds, or a number with a unit: `'500ms'`, `'30s'`, `'5m'`, `'2h'`, `'7d'`. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+/** A hundred years. An instant so far ahead still is a Date, and its milliseconds survive JSON in Lua, which keeps 14 digits. */
+const LONGEST_MS = 36_500 * UNIT_MS.d
 
-/** The length in milliseconds, rounded. Throws OptionError, naming `option`, for anything that is not a duration of zero or more. */
+/** The length in milliseconds, rounded. Throws OptionError, naming `option`, for anything that is not a duration from zero to 36,500 days. */
 export function parseDuration(value: Duration, option: string): number {
   const ms = typeof value === 'number' ? value : parseText(value)
-  if (Number.isFinite(ms) && ms >= 0 && ms <= Number.MAX_SAFE_INTEGER) return Math.round(ms)
+  if (ms >= 0 && ms <= LONGEST_MS) return Math.round(ms)
   throw new OptionError(
-    `${option} must be a duration of zero or more: milliseconds as a number, or a text like '500ms', '30s', '5m', '2h', '7d'; found ${JSON.stringify(value)}`,
+    `${option} must be a duration of zero or more, at most 36500d: milliseconds as a number, or a text like '500ms', '30s', '5m', '2h', '7d'; found ${describeValue(value)}`,
     { option, found: value },
   )
 }

@@ -1,5 +1,6 @@
 import { randomFillSync } from 'node:crypto'
 import { OptionError } from '../errors.ts'
+import { describeValue } from './describe-value.ts'
 
 /**
  * A job's id is `<queue>.<shard>.<place>`, so that the id alone tells where to look.
@@ -28,7 +29,7 @@ export function parseJobId(text: string): JobId | undefined {
 export function requireJobId(text: string): JobId {
   const id = parseJobId(text)
   if (id) return id
-  throw new OptionError(`A job id looks like default.0.1732464000000-5; found ${JSON.stringify(text)}`, {
+  throw new OptionError(`A job id looks like default.0.1732464000000-5; found ${describeValue(text)}`, {
     option: 'id',
     found: text,
   })
@@ -68,9 +69,10 @@ const QUEUE_NAME = /^[a-z][a-z0-9_-]{0,63}$/
 
 /** Queue names stand in keys and ids: no dots, no braces. */
 export function requireQueueName(name: string): string {
-  if (QUEUE_NAME.test(name)) return name
+  // Not the pattern alone: it takes null for a queue of that name.
+  if (typeof name === 'string' && QUEUE_NAME.test(name)) return name
   throw new OptionError(
-    `A queue name is 1 to 64 of a-z 0-9 _ - and begins with a letter; found ${JSON.stringify(name)}`,
+    `A queue name is 1 to 64 of a-z 0-9 _ - and begins with a letter; found ${describeValue(name)}`,
     {
       option: 'queue',
       found: name,

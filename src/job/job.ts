@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { ConfigError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import { describeValue } from './describe-value.ts'
 import { type Duration, parseDuration } from './duration.ts'
 import { requireQueueName } from './job-id.ts'
 import { type RetryOptions, type RetryPolicy, resolveRetry } from './retry-policy.ts'
@@ -36,6 +37,7 @@ type InputOf<S> = S extends StandardSchemaV1<infer I, unknown> ? I : unknown
 type OutputOf<S> = S extends StandardSchemaV1<unknown, infer O> ? O : unknown
 
 const TYPE = /^[\w.:/-]{1,100}$/
+const defined = new WeakSet<object>()
 
 /**
  * Defines a kind of job. Throws ConfigError, or OptionError for a duration or queue name, for anything out of range.
@@ -44,6 +46,7 @@ const TYPE = /^[\w.:/-]{1,100}$/
 export function defineJob<Schema extends StandardSchemaV1 | undefined = undefined>(
   options: JobOptions<Schema>,
 ): Job<InputOf<Schema>, OutputOf<Schema>> {
+  requireObject(options, 'defineJob takes an object { type, payload, queue, timeout, retry, keep }')
   const { type, payload, queue = 'default', timeout = '5m', retry = {}, keep = {}, ...unknown } = options
   const strange = Object.keys(unknown)[0]
   if (strange !== undefined) {
@@ -55,12 +58,26 @@ export function defineJob<Schema extends StandardSchemaV1 | undefined = undefine
     )
   }
   if (typeof type !== 'string' || !TYPE.test(type)) {
-    throw new ConfigError(`A job's type is 1 to 100 of A-Z a-z 0-9 . _ : / -; found ${JSON.stringify(type)}`, {
+    throw new ConfigError(`A job's type is 1 to 100 of A-Z a-z 0-9 . _ : / -; found ${describeValue(type)}`, {
       option: 'type',
       found: type,
     })
   }
-  return Object.freeze({
+  requireObject(retry, `retry of job ${type} must be an object`)
+  requireObject(keep, `keep of job ${type} must be an object`)
+  const unkept = Object.keys(keep).find((name) => name !== 'completed')
+  if (unkept !== undefined) {
+    throw new ConfigError(`keep of job ${type} has an unknown option ${unkept}. Known is completed.`, {
+      option: unkept,
+    })
+  }
+  if (payload !== undefined && !isSchema(payload)) {
+    throw new ConfigError(
+      `payload of job ${type} must be a Standard Schema, e.g. of zod, valibot or arktype; found ${describeValue(payload)}`,
+      { option: 'payload' },
+    )
+  }
+  const job = Object.freeze({
     type,
     queue: requireQueueName(queue),
     schema: payload as StandardSchemaV1<InputOf<Schema>, OutputOf<Schema>> | undefined,
@@ -68,6 +85,47 @@ export function defineJob<Schema extends StandardSchemaV1 | undefined = undefine
     retry: resolveRetry(retry, `retry of job ${type}`),
     keepCompletedMs: parseDuration(keep.completed ?? '1h', `keep.completed of job ${type}`),
   })
+  defined.add(job)
+  return job
+}
+
+/** Throws ConfigError for what cannot be a job: a caller without types may have written an object of his own. `where`: who was given it. */
+export function requireJob(job: Job<never, unknown>, where: string): void {
+  if (defined.has(job)) return
+  // A copy with something changed, or a job of another copy of this package, will do.
+  const isJob =
+    typeof job === 'object' &&
+    job !== null &&
+    typeof job.type === 'string' &&
+    TYPE.test(job.type) &&
+    typeof job.queue === 'string' &&
+    typeof job.timeoutMs === 'number' &&
+    typeof job.retry === 'object' &&
+    (job.schema === undefined || isSchema(job.schema))
+  if (isJob) {
+    requireQueueName(job.queue)
+    return
+  }
+  throw new ConfigError(
+    `${where} takes a job made by defineJob({ type, ... }); found ${describeValue(job)}${hasType(job) ? ` with type ${describeValue(job.type)}` : ''}`,
+    { option: 'job' },
+  )
+}
+
+function requireObject(value: unknown, expected: string): void {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return
+  throw new ConfigError(`${expected}; found ${describeValue(value)}`)
+}
+
+// Some kinds of schema are functions.
+function isSchema(value: unknown): boolean {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
+  const standard = (value as { '~standard'?: { validate?: unknown } })['~standard']
+  return typeof standard?.validate === 'function'
+}
+
+function hasType(value: unknown): value is { readonly type: unknown } {
+  return typeof value === 'object' && value !== null && 'type' in value
 }
 
 /** What a handler is told about its job. */
@@ -106,9 +164,15 @@ export interface JobHandler {
 }
 
 /**
- * Binds code to a contract.
+ * Binds code to a contract. Throws ConfigError for what is no job or no function.
  * @example export const sendInvoiceHandler = handle(sendInvoice, async ({ payload, signal }) => { ... })
  */
 export function handle<Input, Output>(job: Job<Input, Output>, run: HandlerFunction<Output>): JobHandler {
+  requireJob(job as unknown as Job<never, unknown>, 'handle')
+  if (typeof run !== 'function') {
+    throw new ConfigError(`handle(${job.type}, run): run must be a function; found ${describeValue(run)}`, {
+      option: 'run',
+    })
+  }
   return { job: job as unknown as Job<never, unknown>, run }
 }

@@ -27,6 +27,15 @@ test('what JSON cannot carry is refused', () => {
   }
 })
 
+test('a toJSON that throws no Error refuses its payload all the same', () => {
+  const hostile = {
+    toJSON() {
+      throw undefined // oxlint-disable-line typescript/only-throw-error -- the worst that a caller can do
+    },
+  }
+  assert.throws(() => encode(hostile), { code: 'payload_invalid', facts: { type: 'a' } })
+})
+
 test('the input is stored, not what the schema makes of it', () => {
   assert.equal(encode(' 42 ', z.string().trim().transform(Number)), '" 42 "')
   assert.equal(encode({ a: 1, b: 2 }, z.object({ a: z.number() })), '{"a":1,"b":2}')

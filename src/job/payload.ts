@@ -18,7 +18,7 @@ export function encodePayload(
   } catch (cause) {
     throw new PayloadError(
       'payload_invalid',
-      `The payload of ${job.type} cannot be written as JSON: ${(cause as Error).message}`,
+      `The payload of ${job.type} cannot be written as JSON: ${cause instanceof Error ? cause.message : 'its toJSON threw'}`,
       { type: job.type },
       cause,
     )

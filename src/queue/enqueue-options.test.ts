@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { inspect } from 'node:util'
 import * as fc from 'fast-check'
 import { OptionError } from '../errors.ts'
-import { encodeOptions, type EnqueueOptions } from './enqueue-options.ts'
+import {
+  ENQUEUE_MANY,
+  encodeOptions,
+  type EnqueueOptions,
+  requireManyOptions,
+  requireOptions,
+} from './enqueue-options.ts'
 
 const DAY_MS = 86_400_000
 const encode = (options: EnqueueOptions) => encodeOptions(options, DAY_MS)
@@ -56,11 +63,35 @@ const REFUSED: [Record<string, unknown>, RegExp][] = [
   [{ headers: { n: 1 } }, /^Header n must be a text; found number/],
   [{ headers: { long: 'x'.repeat(8_192) } }, /^The headers have more than 8192 bytes/],
   [{ headers: { long: 'ä'.repeat(4_100) } }, /^The headers have more than 8192 bytes/],
-  [{ Delay: 5 }, /^enqueue has no option Delay\. Known are delay,/],
+  [{ delay: Number.NaN }, /^delay must be a duration.*found NaN$/],
+  [{ delay: Number.POSITIVE_INFINITY }, /^delay must be a duration.*found Infinity$/],
+  [{ delay: 1e15 }, /^delay must be a duration.*at most 36500d/],
+  [{ delay: 5n }, /^delay must be a duration.*found 5n$/],
+  [{ key: 5n }, /^key must be a text.*found 5n$/],
+  [{ key: 'x'.repeat(100_000) }, /^key must be a text of 1 to 200.{0,200}$/],
+  [{ headers: null }, /^headers must be an object of texts by name; found null$/],
+  [{ headers: 'a' }, /^headers must be an object.*found "a"$/],
+  [{ headers: ['a'] }, /^headers must be an object.*found a list$/],
+  [{ headers: new Headers({ a: 'b' }) }, /^headers must be an object/],
+  [{ headers: new Map([['a', 'b']]) }, /^headers must be an object/],
+  [{ headers: { a: undefined } }, /^Header a must be a text; found undefined$/],
+  [{ Delay: 5 }, /^enqueue has no option Delay\. Did you mean delay\? Known are delay,/],
+  [{ idempotenceKey: 'a' }, /Did you mean idempotencyKey\?/],
+  [{ zzz: 1 }, /^enqueue has no option zzz\. Known are delay,.*, queue\.$/],
+  [
+    { payload: 1 },
+    /^Option payload is not one of enqueue: it is the second argument: enqueue\(job, payload, options\)\.$/,
+  ],
+  [
+    { retry: { attempts: 3 } },
+    /^Option retry .* set with the job, by defineJob\(\{ retry \}\); a call can set only attempts,/,
+  ],
+  [{ backoff: 'fixed' }, /^Option backoff .* set with the job, by defineJob\(\{ retry \}\)/],
+  [{ keep: {} }, /^Option keep .* defineJob\(\{ keep \}\)/],
 ]
 
 for (const [options, message] of REFUSED) {
-  test(`refuses ${JSON.stringify(options).slice(0, 60)}`, () => {
+  test(`refuses ${inspect(options, { breakLength: Infinity }).slice(0, 60)}`, () => {
     assert.throws(() => encode(options), { name: OptionError.name, code: 'option_invalid', message })
   })
 }
@@ -85,4 +116,34 @@ test('whatever is accepted is an object that JSON carries unchanged', () => {
       if (given.headers) assert.deepEqual(JSON.parse(encoded.entry.h ?? ''), { ...given.headers })
     }),
   )
+})
+
+test('an item of enqueueMany takes its payload and no queue, and says so', () => {
+  assert.deepEqual(encodeOptions({ payload: 1, attempts: 2 } as EnqueueOptions, DAY_MS, ENQUEUE_MANY).entry, { n: 2 })
+  assert.throws(() => encodeOptions({ queue: 'long' } as EnqueueOptions, DAY_MS, ENQUEUE_MANY), {
+    code: 'option_invalid',
+    message: /^Option queue is not one of an item of enqueueMany: it holds for all items of a call: .*\{ queue \}/,
+  })
+  assert.throws(() => encodeOptions({ dealy: 1 } as EnqueueOptions, DAY_MS, ENQUEUE_MANY), {
+    message: /^An item of enqueueMany has no option dealy\. Did you mean delay\?/,
+  })
+})
+
+test('enqueueMany itself takes only a queue', () => {
+  requireManyOptions({ queue: 'long' })
+  assert.throws(() => requireManyOptions({ delay: 5 }), {
+    code: 'option_invalid',
+    message: /delay .* belongs to the items/,
+  })
+  assert.throws(() => requireManyOptions({ queu: 'a' }), { code: 'option_invalid', message: /queu .* is unknown/ })
+})
+
+test('options are an object, or left out', () => {
+  requireOptions(undefined, 'enqueue')
+  for (const options of [null, '5m', 5, ['5m'], () => {}]) {
+    assert.throws(() => requireOptions(options, 'enqueue'), {
+      code: 'option_invalid',
+      message: /^enqueue takes its options/,
+    })
+  }
 })

@@ -1,5 +1,7 @@
 import { hash } from 'node:crypto'
+import { closest } from '../config/config-issues.ts'
 import { OptionError } from '../errors.ts'
+import { describeValue } from '../job/describe-value.ts'
 import { type Duration, parseDuration } from '../job/duration.ts'
 import type { EntryOptions } from './entry.ts'
 
@@ -39,7 +41,7 @@ export interface Control {
   big?: true
 }
 
-const KNOWN = new Set([
+const NAMES = [
   'delay',
   'runAt',
   'expiresIn',
@@ -48,19 +50,52 @@ const KNOWN = new Set([
   'headers',
   'attempts',
   'timeout',
-  'queue',
-  'payload',
-])
+] as const satisfies readonly (keyof EnqueueOptions)[]
+
+const OF_THE_JOB = 'is set with the job, by defineJob({ retry }); a call can set only attempts and timeout'
 const HEADERS_LIMIT_BYTES = 8_192
 
+/** Which of the places for options of one job is looked at: they take the same, and each has a neighbour besides. */
+export interface OptionsPlace {
+  readonly name: string
+  /** Also taken here, and read by the caller. */
+  readonly besides: 'queue' | 'payload'
+  /** What is said of names that belong elsewhere. */
+  readonly elsewhere: ReadonlyMap<string, string>
+}
+
+const ELSEWHERE = {
+  retry: 'is set with the job, by defineJob({ retry }); a call can set only attempts, as attempts: 3, and timeout',
+  backoff: OF_THE_JOB,
+  maxDelay: OF_THE_JOB,
+  jitter: OF_THE_JOB,
+  keep: 'is set with the job, by defineJob({ keep })',
+}
+
+export const ENQUEUE: OptionsPlace = {
+  name: 'enqueue',
+  besides: 'queue',
+  elsewhere: new Map(
+    Object.entries({ ...ELSEWHERE, payload: 'is the second argument: enqueue(job, payload, options)' }),
+  ),
+}
+
+export const ENQUEUE_MANY: OptionsPlace = {
+  name: 'an item of enqueueMany',
+  besides: 'payload',
+  elsewhere: new Map(
+    Object.entries({ ...ELSEWHERE, queue: 'holds for all items of a call: enqueueMany(job, items, { queue })' }),
+  ),
+}
+
 /** Checks and encodes the options of a job. Throws OptionError. */
-export function encodeOptions(options: EnqueueOptions, idempotencyTtlMs: number): EncodedOptions {
+export function encodeOptions(
+  options: EnqueueOptions,
+  idempotencyTtlMs: number,
+  place: OptionsPlace = ENQUEUE,
+): EncodedOptions {
   for (const name of Object.keys(options)) {
-    if (!KNOWN.has(name)) {
-      throw new OptionError(`enqueue has no option ${name}. Known are ${[...KNOWN].slice(0, -1).join(', ')}.`, {
-        option: name,
-      })
-    }
+    if (name !== place.besides && !isOption(name)) throw unknownOption(name, place)
   }
   const entry: EntryOptions = {}
   const control: Control = {}
@@ -70,17 +105,24 @@ export function encodeOptions(options: EnqueueOptions, idempotencyTtlMs: number)
   if (options.delay !== undefined) control.in = parseDuration(options.delay, 'delay')
   if (options.runAt !== undefined) {
     const at = options.runAt instanceof Date ? options.runAt.getTime() : Number.NaN
-    if (Number.isNaN(at)) throw new OptionError('runAt must be a valid Date', { option: 'runAt', found: options.runAt })
+    if (Number.isNaN(at))
+      throw new OptionError(`runAt must be a valid Date; found ${describeValue(options.runAt)}`, {
+        option: 'runAt',
+        found: options.runAt,
+      })
     control.on = at
   }
   if (options.expiresIn !== undefined) entry.x = parseDuration(options.expiresIn, 'expiresIn')
   if (options.timeout !== undefined) entry.tm = parseDuration(options.timeout, 'timeout')
   if (options.attempts !== undefined) {
     if (!Number.isInteger(options.attempts) || options.attempts < 1 || options.attempts > 1000) {
-      throw new OptionError(`attempts must be a whole number from 1 to 1000; found ${options.attempts}`, {
-        option: 'attempts',
-        found: options.attempts,
-      })
+      throw new OptionError(
+        `attempts must be a whole number from 1 to 1000; found ${describeValue(options.attempts)}`,
+        {
+          option: 'attempts',
+          found: options.attempts,
+        },
+      )
     }
     entry.n = options.attempts
   }
@@ -96,10 +138,53 @@ export function encodeOptions(options: EnqueueOptions, idempotencyTtlMs: number)
   return { entry, control }
 }
 
+/** Throws OptionError for options of a whole call that are none. Undefined is left to the caller. */
+export function requireOptions(options: unknown, where: string): void {
+  if (options === undefined || (typeof options === 'object' && options !== null && !Array.isArray(options))) return
+  throw new OptionError(`${where} takes its options as an object; found ${describeValue(options)}`, {
+    option: 'options',
+    found: options,
+  })
+}
+
+/** Throws OptionError for anything but the options of a whole call of enqueueMany. */
+export function requireManyOptions(options: object): void {
+  for (const name of Object.keys(options)) {
+    if (name === 'queue') continue
+    const hint = isOption(name) ? 'belongs to the items: enqueueMany(job, [{ payload, ... }])' : 'is unknown'
+    throw new OptionError(`Option ${name} of enqueueMany ${hint}. Known here is queue.`, { option: name })
+  }
+}
+
+function isOption(name: string): boolean {
+  return (NAMES as readonly string[]).includes(name)
+}
+
+function unknownOption(name: string, { name: where, besides, elsewhere }: OptionsPlace): OptionError {
+  const home = elsewhere.get(name)
+  if (home !== undefined) return new OptionError(`Option ${name} is not one of ${where}: it ${home}.`, { option: name })
+  const known = [...NAMES, besides]
+  const meant = closest(name, known)
+  const hint = meant === undefined ? '' : ` Did you mean ${meant}?`
+  return new OptionError(`${capital(where)} has no option ${name}.${hint} Known are ${known.join(', ')}.`, {
+    option: name,
+  })
+}
+
+function capital(text: string): string {
+  return text.startsWith('an ') ? `A${text.slice(1)}` : text
+}
+
+function isPlainObject(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
 function requireText(value: unknown, option: string, longest: number): string {
   if (typeof value === 'string' && value.length > 0 && value.length <= longest && value.isWellFormed()) return value
   throw new OptionError(
-    `${option} must be a text of 1 to ${longest} characters (no half surrogate pairs); found ${JSON.stringify(value)}`,
+    `${option} must be a text of 1 to ${longest} characters (no half surrogate pairs); found ${describeValue(value)}`,
     {
       option,
       found: value,
@@ -108,6 +193,13 @@ function requireText(value: unknown, option: string, longest: number): string {
 }
 
 function encodeHeaders(headers: Readonly<Record<string, string>>): string {
+  // Not a Headers or a Map either: they have no properties, and would silently carry nothing.
+  if (!isPlainObject(headers)) {
+    throw new OptionError(`headers must be an object of texts by name; found ${describeValue(headers)}`, {
+      option: 'headers',
+      found: headers,
+    })
+  }
   for (const [name, value] of Object.entries(headers)) {
     if (typeof value !== 'string')
       throw new OptionError(`Header ${name} must be a text; found ${typeof value}`, { option: 'headers', found: name })

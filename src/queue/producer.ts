@@ -1,10 +1,20 @@
 import type { Clock } from '../clock.ts'
-import { ClosedError, ConnectionError, EnqueueError, MocaError, QueueFullError } from '../errors.ts'
-import type { Job } from '../job/job.ts'
-import { formatJobId, givenPlace, requireQueueName } from '../job/job-id.ts'
+import { ClosedError, ConnectionError, EnqueueError, MocaError, OptionError, QueueFullError } from '../errors.ts'
+import { describeValue } from '../job/describe-value.ts'
+import { type Job, requireJob } from '../job/job.ts'
+import { givenPlace, requireQueueName } from '../job/job-id.ts'
 import { encodePayload } from '../job/payload.ts'
 import type { Link } from '../redis/link.ts'
-import { type EnqueueOptions, encodeOptions } from './enqueue-options.ts'
+import { type EncodedJob, EnqueueCall, type EnqueueReply, type EnqueueResult } from './enqueue-call.ts'
+import {
+  ENQUEUE,
+  ENQUEUE_MANY,
+  type EnqueueOptions,
+  encodeOptions,
+  type OptionsPlace,
+  requireManyOptions,
+  requireOptions,
+} from './enqueue-options.ts'
 import { LARGE_PAYLOAD_BYTES } from './entry.ts'
 import type { LossDetector } from './loss-detector.ts'
 import type { NamespaceConnection } from './namespace.ts'
@@ -14,17 +24,10 @@ import { loadScripts } from './scripts.ts'
 /** At most so many jobs, or bytes, go into one script: it holds up everybody else while it runs. */
 const BATCH_JOBS = 1_000
 const BATCH_BYTES = 8 * 1024 * 1024
-/**
- * Single enqueues of one turn go out when so many have joined, then twice as many, and so on: Redis works on the first while this
- * process still makes the others, and many still share a script.
- */
-const FIRST_BATCH_JOBS = 32
+/** Fewer single enqueues than this are not worth a script of their own. */
+const LEAST_BATCH_JOBS = 32
 
-export interface EnqueueResult {
-  readonly id: string
-  /** `duplicate`: a job with this idempotency key was accepted before; `id` is its id. */
-  readonly status: 'enqueued' | 'duplicate'
-}
+export type { EnqueueResult }
 
 export interface ProducerOptions {
   readonly enqueueTimeoutMs: number
@@ -42,9 +45,6 @@ export interface ProducerDeps {
   readonly options: ProducerOptions
 }
 
-/** A job ready for enqueue.lua: type, options, payload, control. */
-type Encoded = readonly [type: string, options: string, payload: string, control: string]
-
 interface Waiter<T> {
   readonly resolve: (result: T) => void
   readonly reject: (error: Error) => void
@@ -52,16 +52,20 @@ interface Waiter<T> {
 
 /** Jobs that go out in one script, with whoever waits for each. */
 interface Batch {
-  readonly queue: string
-  readonly isAtomic: boolean
-  readonly jobs: Encoded[]
+  readonly call: EnqueueCall
   /** Somebody for each job, in order; or one for all of them. */
   readonly waiters: Waiter<EnqueueResult>[]
   readonly waiterForAll: Waiter<EnqueueResult[]> | undefined
-  bytes: number
   isSent: boolean
   isSettled: boolean
   readonly deadline: number
+}
+
+/** Single enqueues of one queue that have not gone out: the first batches are full, the last takes more. */
+interface Open {
+  readonly batches: Batch[]
+  /** How many jobs the last one takes. */
+  mostJobs: number
 }
 
 /**
@@ -70,26 +74,31 @@ interface Batch {
  */
 export class Producer {
   readonly #deps: ProducerDeps
-  readonly #open = new Map<string, Batch>()
+  readonly #open = new Map<string, Open>()
   readonly #underWay = new Set<Promise<void>>()
   #isFlushScheduled = false
-  #batchJobs = FIRST_BATCH_JOBS
   #pendingJobs = 0
+  #pendingSingles = 0
+  /** How many single enqueues share a script: half of those that are pending, so that Redis works on one half while the other is made. */
+  #mostJobs = LEAST_BATCH_JOBS
   #isClosed = false
 
   constructor(deps: ProducerDeps) {
     this.#deps = deps
   }
 
-  /** Enqueues one job. Rejects with PayloadError, OptionError, QueueFullError or EnqueueError. */
+  /** Enqueues one job. Rejects with ConfigError (no job), PayloadError, OptionError, QueueFullError or EnqueueError. */
   enqueue<Input>(
     job: Job<Input, unknown>,
     payload: Input,
     options?: EnqueueOptions & { queue?: string },
   ): Promise<EnqueueResult> {
     try {
+      const contract = job as unknown as Job<never, unknown>
+      requireJob(contract, 'enqueue')
+      requireOptions(options, 'enqueue')
       const queue = options?.queue === undefined ? job.queue : requireQueueName(options.queue)
-      const encoded = this.#encode(job as unknown as Job<never, unknown>, payload, options)
+      const encoded = this.#encode(contract, payload, options, ENQUEUE)
       return encoded instanceof Promise ? encoded.then((ready) => this.#join(queue, ready)) : this.#join(queue, encoded)
     } catch (error) {
       return Promise.reject(error instanceof Error ? error : new Error(String(error)))
@@ -105,15 +114,26 @@ export class Producer {
     items: readonly ({ readonly payload: Input } & EnqueueOptions)[],
     options: { queue?: string } = {},
   ): Promise<EnqueueResult[]> {
+    const contract = job as unknown as Job<never, unknown>
+    requireJob(contract, 'enqueueMany')
+    requireOptions(options, 'enqueueMany')
+    requireManyOptions(options)
+    if (!Array.isArray(items)) {
+      throw new OptionError(`enqueueMany takes a list of items { payload, ... }; found ${describeValue(items)}`, {
+        option: 'items',
+      })
+    }
     const queue = options.queue === undefined ? job.queue : requireQueueName(options.queue)
-    const encoded: Encoded[] = []
-    for (const item of items) {
-      const ready = this.#encode(
-        job as unknown as Job<never, unknown>,
-        item.payload,
-        hasOptions(item) ? item : undefined,
-      )
-      encoded.push(ready instanceof Promise ? await ready : ready)
+    const calls: EnqueueCall[] = []
+    for (let index = 0; index < items.length; index++) {
+      const encoded = this.#encodeItem(contract, items[index], index)
+      const ready = encoded instanceof Promise ? await encoded : encoded
+      let call = calls.at(-1)
+      if (!call || call.count >= BATCH_JOBS || call.bytes + ready[2].length > BATCH_BYTES) {
+        call = new EnqueueCall(queue, true)
+        calls.push(call)
+      }
+      call.add(ready)
     }
     const results: EnqueueResult[] = []
     const sending: Promise<EnqueueResult[]>[] = []
@@ -122,8 +142,8 @@ export class Producer {
       if (first) results.push(...(await first))
     }
     try {
-      for (const part of parts(encoded)) {
-        const sent = this.#sendMany(queue, part)
+      for (const call of calls) {
+        const sent = this.#sendMany(call)
         sent.catch(() => undefined) // it may fail before the one ahead of it, which is looked at first
         sending.push(sent)
         if (sending.length > 1) await settleFirst()
@@ -142,20 +162,52 @@ export class Producer {
   /** Refuses new jobs and waits until the others are settled, which `enqueueTimeoutMs` bounds. Twice is harmless. */
   async close(): Promise<void> {
     this.#isClosed = true
-    this.#flush()
+    while (this.#open.size > 0) this.#flush()
     while (this.#underWay.size > 0) await Promise.all(this.#underWay)
   }
 
-  #encode(job: Job<never, unknown>, payload: unknown, options: EnqueueOptions | undefined): Encoded | Promise<Encoded> {
-    const text = encodePayload(job, payload, this.#deps.options.maxPayloadBytes)
-    if (text instanceof Promise) return text.then((ready) => this.#encodeOptions(job, ready, options))
-    return this.#encodeOptions(job, text, options)
+  #encodeItem(job: Job<never, unknown>, item: unknown, index: number): EncodedJob | Promise<EncodedJob> {
+    try {
+      if (typeof item !== 'object' || item === null || !('payload' in item)) {
+        throw new OptionError(`an item is an object { payload, ... }; found ${describeValue(item)}`, {
+          option: 'items',
+        })
+      }
+      const encoded = this.#encode(
+        job,
+        item.payload,
+        hasOptions(item) ? (item as EnqueueOptions) : undefined,
+        ENQUEUE_MANY,
+      )
+      if (!(encoded instanceof Promise)) return encoded
+      return encoded.catch((error: unknown) => {
+        throw atItem(error, index)
+      })
+    } catch (error) {
+      throw atItem(error, index)
+    }
   }
 
-  #encodeOptions(job: Job<never, unknown>, text: string, options: EnqueueOptions | undefined): Encoded {
+  #encode(
+    job: Job<never, unknown>,
+    payload: unknown,
+    options: EnqueueOptions | undefined,
+    place: OptionsPlace,
+  ): EncodedJob | Promise<EncodedJob> {
+    const text = encodePayload(job, payload, this.#deps.options.maxPayloadBytes)
+    if (text instanceof Promise) return text.then((ready) => this.#encodeOptions(job, ready, options, place))
+    return this.#encodeOptions(job, text, options, place)
+  }
+
+  #encodeOptions(
+    job: Job<never, unknown>,
+    text: string,
+    options: EnqueueOptions | undefined,
+    where: OptionsPlace,
+  ): EncodedJob {
     const isLarge = text.length * 3 > LARGE_PAYLOAD_BYTES && Buffer.byteLength(text) > LARGE_PAYLOAD_BYTES
     if (!options && !isLarge) return [job.type, '', text, '']
-    const { entry, control } = encodeOptions(options ?? {}, this.#deps.options.idempotencyTtlMs)
+    const { entry, control } = encodeOptions(options ?? {}, this.#deps.options.idempotencyTtlMs, where)
     if (isLarge) {
       entry.p = Buffer.byteLength(text)
       control.big = true
@@ -171,44 +223,42 @@ export class Producer {
     return [job.type, optionsText, text, textOf(control)]
   }
 
-  #join(queue: string, encoded: Encoded): Promise<EnqueueResult> {
+  #join(queue: string, encoded: EncodedJob): Promise<EnqueueResult> {
     const refusal = this.#refusal(1)
     if (refusal) return Promise.reject(refusal)
-    let batch = this.#open.get(queue)
-    if (!batch || batch.jobs.length >= this.#batchJobs || batch.bytes >= BATCH_BYTES) {
-      if (batch) {
-        this.#dispatch(batch)
-        this.#batchJobs = Math.min(BATCH_JOBS, this.#batchJobs * 2)
-      }
-      batch = this.#newBatch(queue)
-      this.#open.set(queue, batch)
-      if (!this.#isFlushScheduled) {
-        this.#isFlushScheduled = true
-        setImmediate(this.#flush)
-      }
+    let open = this.#open.get(queue)
+    if (!open) {
+      open = { batches: [this.#newBatch(new EnqueueCall(queue, false))], mostJobs: this.#mostJobs }
+      this.#open.set(queue, open)
+      this.#scheduleFlush()
     }
-    const joined = batch
+    let batch = open.batches.at(-1) as Batch
+    if (batch.call.count >= open.mostJobs || batch.call.bytes >= BATCH_BYTES) {
+      batch = this.#newBatch(new EnqueueCall(queue, false))
+      open.batches.push(batch)
+      open.mostJobs = Math.min(BATCH_JOBS, open.mostJobs * 2)
+    }
+    batch.call.add(encoded)
+    this.#pendingJobs++
+    this.#pendingSingles++
+    const { waiters } = batch
     return new Promise((resolve, reject) => {
-      append(joined, encoded)
-      joined.waiters.push({ resolve, reject })
-      this.#pendingJobs++
+      waiters.push({ resolve, reject })
     })
   }
 
-  async #sendMany(queue: string, part: readonly Encoded[]): Promise<EnqueueResult[]> {
-    const refusal = this.#refusal(part.length)
+  async #sendMany(call: EnqueueCall): Promise<EnqueueResult[]> {
+    const refusal = this.#refusal(call.count)
     if (refusal) throw refusal
     // What was enqueued before goes out before.
-    const earlier = this.#open.get(queue)
+    const earlier = this.#open.get(call.queue)
     if (earlier) {
-      this.#open.delete(queue)
-      this.#dispatch(earlier)
+      this.#open.delete(call.queue)
+      for (const batch of earlier.batches) this.#dispatch(batch)
     }
     return new Promise((resolve, reject) => {
-      const batch = this.#newBatch(queue, { resolve, reject })
-      for (const encoded of part) append(batch, encoded)
-      this.#pendingJobs += part.length
-      this.#dispatch(batch)
+      this.#pendingJobs += call.count
+      this.#dispatch(this.#newBatch(call, { resolve, reject }))
     })
   }
 
@@ -224,17 +274,26 @@ export class Producer {
     )
   }
 
-  #newBatch(queue: string, waiterForAll?: Waiter<EnqueueResult[]>): Batch {
+  #newBatch(call: EnqueueCall, waiterForAll?: Waiter<EnqueueResult[]>): Batch {
     const deadline = this.#deps.clock.monotonicMs() + this.#deps.options.enqueueTimeoutMs
-    const isAtomic = waiterForAll !== undefined
-    return { queue, isAtomic, jobs: [], waiters: [], waiterForAll, bytes: 0, isSent: false, isSettled: false, deadline }
+    return { call, waiters: [], waiterForAll, isSent: false, isSettled: false, deadline }
   }
 
+  #scheduleFlush(): void {
+    if (this.#isFlushScheduled) return
+    this.#isFlushScheduled = true
+    setImmediate(this.#flush)
+  }
+
+  /** One batch of each queue: the next goes a turn later, when Redis has begun with this one. */
   readonly #flush = (): void => {
     this.#isFlushScheduled = false
-    this.#batchJobs = FIRST_BATCH_JOBS
-    for (const batch of this.#open.values()) this.#dispatch(batch)
-    this.#open.clear()
+    for (const [queue, { batches }] of this.#open) {
+      this.#dispatch(batches.shift() as Batch)
+      if (batches.length === 0) this.#open.delete(queue)
+    }
+    if (this.#open.size > 0) this.#scheduleFlush()
+    this.#mostJobs = Math.min(BATCH_JOBS, Math.max(LEAST_BATCH_JOBS, Math.ceil(this.#pendingSingles / 2)))
   }
 
   #dispatch(batch: Batch): void {
@@ -262,14 +321,15 @@ export class Producer {
 
   async #send(batch: Batch): Promise<void> {
     const { clock, link, losses, options } = this.#deps
-    const args = argumentsOf(batch, options.maxWaiting[batch.queue])
+    const { call } = batch
+    const args = call.arguments(options.maxWaiting[call.queue])
     while (!batch.isSettled) {
       const open = link.get() ?? (await link.ready(Math.max(1, batch.deadline - clock.monotonicMs())))
       if (batch.isSettled) return
       batch.isSent = true
       try {
-        const reply = await open.connection.run<[number, string, ...string[]]>(loadScripts().enqueue, open.prefix, args)
-        losses.saw(batch.queue, open.bootId, reply[0], Number(reply[1]))
+        const reply = await open.connection.run<EnqueueReply>(loadScripts().enqueue, open.prefix, args)
+        losses.saw(call.queue, open.bootId, reply[0], Number(reply[1]))
         this.#settle(batch, reply)
         return
       } catch (error) {
@@ -282,22 +342,18 @@ export class Producer {
     }
   }
 
-  #settle(batch: Batch, reply: readonly (string | number)[]): void {
-    if (batch.isSettled) return
-    batch.isSettled = true
-    this.#pendingJobs -= batch.jobs.length
-    const full = () => new QueueFullError(batch.queue, this.#deps.options.maxWaiting[batch.queue] ?? 0)
-    if (batch.waiterForAll) {
-      const results: EnqueueResult[] = []
-      for (let index = 0; index < batch.jobs.length; index++) {
-        const result = resultOf(batch.queue, String(reply[index + 2]))
-        if (!result) return batch.waiterForAll.reject(full()) // all or none: the first tells
-        results.push(result)
-      }
-      return batch.waiterForAll.resolve(results)
+  #settle(batch: Batch, reply: EnqueueReply): void {
+    if (!this.#end(batch)) return
+    const { call, waiters, waiterForAll } = batch
+    const results = call.results(reply)
+    const full = () => new QueueFullError(call.queue, this.#deps.options.maxWaiting[call.queue] ?? 0)
+    if (waiterForAll) {
+      if (results.includes(undefined)) waiterForAll.reject(full())
+      else waiterForAll.resolve(results as EnqueueResult[])
+      return
     }
-    for (const [index, waiter] of batch.waiters.entries()) {
-      const result = resultOf(batch.queue, String(reply[index + 2]))
+    for (const [index, waiter] of waiters.entries()) {
+      const result = results[index]
       if (result) waiter.resolve(result)
       else waiter.reject(full())
     }
@@ -347,62 +403,32 @@ export class Producer {
   }
 
   #rejectAll(batch: Batch, error: Error): void {
-    if (batch.isSettled) return
-    batch.isSettled = true
-    this.#pendingJobs -= batch.jobs.length
+    if (!this.#end(batch)) return
     batch.waiterForAll?.reject(error)
     for (const waiter of batch.waiters) waiter.reject(error)
   }
-}
 
-function append(batch: Batch, encoded: Encoded): void {
-  batch.jobs.push(encoded)
-  batch.bytes += encoded[1].length + encoded[2].length
-}
-
-/** See enqueue.lua. Jobs of one type without options, the most of them, are told by their payloads alone. */
-function argumentsOf({ queue, jobs, isAtomic }: Batch, maxWaiting: number | undefined): string[] {
-  const type = jobs[0]?.[0]
-  const isPlain = jobs.every((job) => job[0] === type && job[1] === '' && job[3] === '')
-  const header = {
-    q: queue,
-    n: jobs.length,
-    max: maxWaiting,
-    atomic: isAtomic || undefined,
-    plain: isPlain ? type : undefined,
+  /** Ends a batch; false when it had ended. */
+  #end(batch: Batch): boolean {
+    if (batch.isSettled) return false
+    batch.isSettled = true
+    this.#pendingJobs -= batch.call.count
+    this.#pendingSingles -= batch.waiters.length
+    return true
   }
-  const args = [JSON.stringify(header)]
-  for (const job of jobs) {
-    if (isPlain) args.push(job[2])
-    else args.push(job[0], job[1], job[2], job[3])
-  }
-  return args
 }
 
-/** Undefined: the queue was full. */
-function resultOf(queue: string, place: string): EnqueueResult | undefined {
-  if (place === 'full') return undefined
-  if (place.startsWith('=')) return { id: place.slice(1), status: 'duplicate' }
-  return { id: formatJobId(queue, place), status: 'enqueued' }
+/** Tells which of many items was refused: `items[3]: ...`, and the fact `index`. */
+function atItem(error: unknown, index: number): unknown {
+  if (!(error instanceof MocaError)) return error
+  error.message = `items[${index}]: ${error.message}`
+  Object.assign(error, { facts: Object.freeze({ ...error.facts, index }) })
+  return error
 }
 
 function hasOptions(item: object): boolean {
   for (const name in item) if (name !== 'payload') return true
   return false
-}
-
-function* parts(encoded: readonly Encoded[]): Generator<readonly Encoded[]> {
-  let from = 0
-  let bytes = 0
-  for (const [index, job] of encoded.entries()) {
-    if (index > from && (index - from >= BATCH_JOBS || bytes + job[2].length > BATCH_BYTES)) {
-      yield encoded.slice(from, index)
-      from = index
-      bytes = 0
-    }
-    bytes += job[2].length
-  }
-  if (from < encoded.length) yield encoded.slice(from)
 }
 
 function textOf(object: object): string {

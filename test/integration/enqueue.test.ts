@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { z } from 'zod'
-import { defineJob, handle, OptionError, PayloadError, QueueFullError } from '../../src/index.ts'
+import { ConfigError, defineJob, handle, OptionError, PayloadError, QueueFullError } from '../../src/index.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { KEEP_ORDER, openBench } from '../support/workbench.ts'
@@ -236,6 +236,40 @@ test('enqueueMany into a queue that cannot take all takes none', async () => {
   assert.equal((await bench.counts()).waiting, 1_500)
 })
 
+test('a repeated enqueueMany needs no room for the jobs that were accepted', async () => {
+  await using bench = openBench(redis, { queues: { default: { maxWaiting: 5 } } })
+  const { queue } = bench.moca
+  const items = (numbers: number[]) => numbers.map((n) => ({ payload: n, idempotencyKey: `order:${n}` }))
+  const first = await queue.enqueueMany(plain, items([0, 1, 2, 3]))
+  const again = await queue.enqueueMany(plain, items([0, 1, 2, 3]))
+  assert.deepEqual(
+    again,
+    first.map(({ id }) => ({ id, status: 'duplicate' })),
+  )
+  // One more than is known, twice: it needs one place.
+  const more = await queue.enqueueMany(plain, items([0, 4, 4, 1]))
+  assert.deepEqual(
+    more.map(({ status }) => status),
+    ['duplicate', 'enqueued', 'duplicate', 'duplicate'],
+  )
+  await assert.rejects(queue.enqueueMany(plain, items([0, 5])), QueueFullError)
+  assert.deepEqual(await queue.enqueueMany(plain, items([4, 0])), [
+    { id: more[1]?.id, status: 'duplicate' },
+    { id: first[0]?.id, status: 'duplicate' },
+  ])
+  assert.equal((await bench.counts()).accepted, 5)
+})
+
+test('jobs that wait aside for a worker with their handler count as waiting', async () => {
+  await using bench = openBench(redis, { queues: { default: { maxWaiting: 2 } } })
+  const { queue } = bench.moca
+  for (const n of range(2)) await queue.enqueue(defineJob({ type: 'unknown' }), n)
+  await bench.startWorker({ handlers: [handle(plain, () => {})] })
+  await waitFor(async () => (await bench.command('XLEN', ':q:default:t:unknown')) === 2)
+  await waitFor(async () => (await bench.counts()).waiting === 2)
+  await assert.rejects(queue.enqueue(plain, 1), QueueFullError)
+})
+
 test('a payload over the limit is refused, whatever it is made of', async () => {
   await using bench = openBench(redis, { queue: { maxPayloadBytes: 1_000 } })
   const { queue } = bench.moca
@@ -336,6 +370,110 @@ test('several jobs, types and queues travel together without mixing', async () =
   await bench.settled(60)
   const expected = range(60).map((n) => `kind${n % 3} ${['critical', 'default', 'long'][n % 3]} ${n % 3}`)
   assert.deepEqual(seen.toSorted(), expected.toSorted())
+})
+
+test('what cannot be a job, an item or a list of them is refused by name', async () => {
+  await using bench = openBench(redis)
+  const { queue } = bench.moca
+  const bare = { type: 'plain' } as typeof plain
+  await assert.rejects(queue.enqueue(bare, 1), {
+    name: ConfigError.name,
+    message: /^enqueue takes a job made by defineJob/,
+  })
+  await assert.rejects(queue.enqueueMany(bare, [{ payload: 1 }]), {
+    name: ConfigError.name,
+    message: /^enqueueMany takes/,
+  })
+  const refused: [unknown, RegExp][] = [
+    [{ payload: 1 }, /^enqueueMany takes a list of items.*found an object$/],
+    [[1], /^items\[0\]: an item is an object \{ payload, \.\.\. \}; found 1$/],
+    [[{ payload: 1 }, {}], /^items\[1\]: an item is an object/],
+    [
+      [{ payload: 1 }, { payload: 2, queue: 'long' }],
+      /^items\[1\]: Option queue .*enqueueMany\(job, items, \{ queue \}\)/,
+    ],
+    [[{ payload: 1 }, { payload: undefined }], /^items\[1\]: The payload of plain must be a JSON value/],
+    [[{ payload: 1 }, { payload: 2, delay: Number.NaN }], /^items\[1\]: delay must be a duration/],
+  ]
+  for (const [items, message] of refused) await assert.rejects(queue.enqueueMany(plain, items as []), { message })
+  await assert.rejects(queue.enqueue(plain, 1, { payload: 2 } as object), { message: /^Option payload/ })
+  await assert.rejects(queue.enqueue(plain, 1, { queue: null as never }), OptionError)
+  await assert.rejects(queue.enqueueMany(plain, [{ payload: 1 }], { delay: 5 } as object), {
+    message: /belongs to the items/,
+  })
+  await bench.moca.connect()
+  assert.equal((await bench.counts()).accepted, 0)
+})
+
+test('which of many payloads did not fit is told, also by an asynchronous schema', async () => {
+  await using bench = openBench(redis)
+  const even = defineJob({ type: 'even', payload: z.number().refine(async (n) => n % 2 === 0, 'must be even') })
+  await assert.rejects(bench.moca.queue.enqueueMany(even, [{ payload: 2 }, { payload: 3 }]), (error: PayloadError) => {
+    assert.match(error.message, /^items\[1\]: .*must be even/)
+    assert.equal(error.facts.index, 1)
+    return true
+  })
+})
+
+test('instants in the past are due at once, and the longest delay is kept', async () => {
+  await using bench = openBench(redis)
+  const { queue } = bench.moca
+  await queue.enqueue(plain, 1, { runAt: new Date(-1) })
+  await queue.enqueue(plain, 2, { delay: 0 })
+  const far = await queue.enqueue(plain, 3, { delay: '36500d', expiresIn: '36500d', timeout: '36500d' })
+  const farthest = await queue.enqueue(plain, 4, { runAt: new Date(8_640_000_000_000_000) })
+  const { waiting, delayed } = await bench.counts()
+  assert.deepEqual({ waiting, delayed }, { waiting: 2, delayed: 2 })
+  const inYears = (await queue.inspect(far.id))?.dueAt?.getTime() ?? 0
+  assert.ok(inYears > Date.now() + 36_499 * 86_400_000)
+  assert.equal((await queue.inspect(farthest.id))?.dueAt?.getTime(), 8_640_000_000_000_000)
+})
+
+test('a key may hold any characters', async () => {
+  await using bench = openBench(redis)
+  const keys = ['{a}:b', 'line\nbreak', '\0', ' ', '=full', '😀', '__proto__', '"', 'a.b*?[c]']
+  const results = await bench.moca.queue.enqueueMany(
+    plain,
+    [...keys, ...keys].map((key) => ({ payload: key, key, headers: { ['__proto__']: key } })),
+  )
+  assert.equal((await bench.counts()).gated, keys.length)
+  assert.deepEqual(await Promise.all(results.map(async ({ id }) => (await bench.moca.queue.inspect(id))?.key)), [
+    ...keys,
+    ...keys,
+  ])
+  const seen: unknown[] = []
+  await bench.startWorker({ handlers: [handle(plain, ({ payload, job }) => void seen.push([payload, job.key]))] })
+  await bench.settled(keys.length * 2)
+  const sorted = (pairs: readonly unknown[]) => pairs.map(String).toSorted((a, b) => (a < b ? -1 : 1))
+  assert.deepEqual(sorted(seen), sorted([...keys, ...keys].map((key) => [key, key])))
+})
+
+test('a hundred thousand jobs go in one call, each with an id of its own', async () => {
+  await using bench = openBench(redis)
+  const results = await bench.moca.queue.enqueueMany(
+    plain,
+    range(100_000).map((payload) => ({ payload })),
+  )
+  assert.equal(new Set(results.map(({ id }) => id)).size, 100_000)
+  assert.equal((await bench.counts()).waiting, 100_000)
+  for (const index of [0, 999, 1_000, 54_321, 99_999]) {
+    assert.equal((await bench.moca.queue.inspect(results[index]?.id ?? ''))?.payload, index)
+  }
+})
+
+test('thousands of single enqueues of one turn keep their order, and a call of many stays behind them', async () => {
+  await using bench = openBench(redis)
+  const { queue } = bench.moca
+  const singles = range(3_000).map((n) => queue.enqueue(plain, n, n % 7 === 0 ? { headers: { n: String(n) } } : {}))
+  const many = queue.enqueueMany(plain, [{ payload: 3_000 }, { payload: 3_001 }])
+  const last = queue.enqueue(plain, 3_002)
+  const ids = [...(await Promise.all(singles)), ...(await many), await last].map(({ id }) => id)
+  assert.equal(new Set(ids).size, 3_003)
+  const entries = await bench.command<[string, string[]][]>('XRANGE', ':q:default', '-', '+')
+  assert.deepEqual(
+    entries.map(([entry, fields]) => [`default.0.${entry}`, fields[5]]),
+    ids.map((id, n) => [id, String(n)]),
+  )
 })
 
 test('closing lets enqueues under way settle, and refuses new ones', async () => {

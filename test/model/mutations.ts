@@ -171,8 +171,20 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'enqueue: refuses some of an atomic batch',
     in: 'enqueue',
-    from: 'if a.atomic and room < n then room = 0 end',
+    from: 'if a.atomic and room < n and room < newcomers() then room = 0 end',
     to: '',
+  },
+  {
+    name: 'enqueue: known idempotency keys need room in an atomic batch',
+    in: 'enqueue',
+    from: 'if a.atomic and room < n and room < newcomers() then room = 0 end',
+    to: 'if a.atomic and room < n then room = 0 end',
+  },
+  {
+    name: 'enqueue: side streams do not count as waiting',
+    in: 'enqueue',
+    from: 'for _, letter in ipairs(lettersOf(q)) do',
+    to: 'for _, letter in ipairs(LETTERS) do',
   },
   {
     name: 'rescue: the cursor is not handed on',

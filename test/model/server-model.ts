@@ -94,6 +94,13 @@ export class ServerModel {
     return sum
   }
 
+  /** How many of these jobs need room: not those whose idempotency key is known, or repeated among them. */
+  newcomers(jobs: readonly EnqueuedJob[]): number {
+    const markers = jobs.flatMap(({ marker }) => marker ?? [])
+    const fresh = new Set(markers.filter((marker) => !this.markers.has(marker)))
+    return jobs.length - markers.length + fresh.size
+  }
+
   /** Accepts jobs, told what the script answered; returns what it must have answered. */
   enqueue(jobs: readonly EnqueuedJob[], nowMs: number, room: number, answers: readonly string[]): string[] {
     let accepted = 0

@@ -1,9 +1,11 @@
 #!lua
 -- Accepts jobs of one queue. Refused as a whole when Redis is out of memory (no allow-oom flag): nothing is half accepted.
 -- ARGV[1]: { q: queue, n: jobs, max: most waiting or nil, atomic: true = all or none against `max`, plain: type or nil }
--- then, with `plain`, a payload per job: all are of that type and go straight onto the main stream; else per job four values: type, options ('' or JSON object text), payload, control ('' = straight onto the main stream, or
+-- then, with `plain`, a payload per job: all are of that type and go straight onto the main stream; else per job four values: type,
+--   options ('' or JSON object text), payload, control ('' = straight onto the main stream, or
 --   JSON { i: given id, in: delay ms | on: instant ms, k: key, u: idempotency hash, ut: its ttl ms, big: true })
--- Returns { accepted so far, instant (ms), then per job its place, "=" .. id for a duplicate, or "full" }.
+-- Returns { accepted so far, instant (ms), ... } and then, with `plain`, the place of the first and how many were accepted (the places of
+-- the others follow it, one number apart); else per job its place, "=" .. id for a duplicate, or "full".
 --#prelude
 local a = cjson.decode(ARGV[1])
 local q, n = a.q, a.n
@@ -11,6 +13,23 @@ local main, recs, later = base(q), base(q) .. ':recs', base(q) .. ':later'
 local at = now()
 local out = { 0, int(at) }
 local room = n
+
+-- How many jobs need room: not those whose idempotency key is known, or repeated within the call.
+local function newcomers()
+  if a.plain then return n end
+  local seen, new = {}, 0
+  for j = 1, n do
+    local c = ARGV[j * 4 + 1]
+    local u = c ~= '' and cjson.decode(c).u
+    if not u then
+      new = new + 1
+    elseif not seen[u] then
+      seen[u] = true
+      if call('EXISTS', P .. 'u:' .. u) == 0 then new = new + 1 end
+    end
+  end
+  return new
+end
 
 if a.max then
   local waiting = call('HLEN', recs) - call('ZCARD', later) - call('ZCARD', base(q) .. ':dead')
@@ -21,7 +40,7 @@ if a.max then
     if not pending.err then waiting = waiting - pending[1] end
   end
   room = a.max - waiting
-  if a.atomic and room < n then room = 0 end
+  if a.atomic and room < n and room < newcomers() then room = 0 end
 end
 
 local accepted = 0
@@ -77,8 +96,14 @@ end
 if a.plain then
   local t = a.plain
   accepted = math.max(0, math.min(n, room))
-  for j = 1, accepted do out[j + 2] = call('XADD', main, '*', 't', t, 'o', '', 'd', ARGV[j + 1]) end
-  for j = accepted + 1, n do out[j + 2] = 'full' end
+  out[3], out[4] = '', accepted
+  if accepted > 0 then
+    local first = call('XADD', main, '*', 't', t, 'o', '', 'd', ARGV[2])
+    -- The others in the millisecond of the first, so that their places need not be told.
+    local next = sub(first, 1, find(first, '-', 1, true)) .. '*'
+    for j = 3, accepted + 1 do call('XADD', main, next, 't', t, 'o', '', 'd', ARGV[j]) end
+    out[3] = first
+  end
 else
   for j = 1, n do out[j + 2] = accept(j * 4 - 2) end
 end
