@@ -70,7 +70,10 @@ test('attack 8: after Redis stood still a worker does not sweep before the other
   await waitFor(() => runs.includes('second'), { timeoutMs: LEASE_MS * 5, describe: 'the sweeper to sweep again' })
   open()
   await bench.settled(6, 'completed')
-  assert.deepEqual(runs.toSorted((a, b) => (String(a) < String(b) ? -1 : 1)), [1, 2, 3, 4, 'first', 'second'])
+  assert.deepEqual(
+    runs.toSorted((a, b) => (String(a) < String(b) ? -1 : 1)),
+    [1, 2, 3, 4, 'first', 'second'],
+  )
   assert.equal((await bench.counts('default')).rescued, 0)
   assert.equal((await bench.counts('long')).rescued, 2)
   assert.equal(bench.stale.length, 0)
