@@ -69,6 +69,15 @@ export const FAILING_CASES: readonly FailingCase[] = [
     prepare: async () => ({ header: { q: QUEUE, n: 2, max: 1 }, args: ['x', '', 'null', '', 'x', '', 'null', ''] }),
   },
   {
+    name: 'enqueue: all or none, one of them known',
+    script: 'enqueue',
+    async prepare(scene) {
+      await scene.enqueue({ idempotency: 'u1' })
+      const args = ['u1', 'u2'].flatMap((u) => ['x', '', 'null', JSON.stringify({ u, ut: 60_000 })])
+      return { header: { q: QUEUE, n: 2, max: 2, atomic: true }, args }
+    },
+  },
+  {
     name: 'enqueue: plain jobs told by their payloads',
     script: 'enqueue',
     prepare: async () => ({ header: { q: QUEUE, n: 2, plain: 'x' }, args: ['null', 'null'] }),

@@ -123,8 +123,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'open: a boot leaves no floor',
     in: 'open',
-    from: 'raiseFloor(q, boot) --',
-    to: '--',
+    from: 'if ms > began then goAbove(q, ms) else raiseFloor(q, boot) end',
+    to: '',
   },
   {
     name: 'a queue that came after the boot has no floor',
@@ -179,12 +179,6 @@ export const MUTATIONS: readonly Mutation[] = [
     in: 'enqueue',
     from: 'if a.atomic and room < n and room < newcomers() then room = 0 end',
     to: 'if a.atomic and room < n then room = 0 end',
-  },
-  {
-    name: 'enqueue: side streams do not count as waiting',
-    in: 'enqueue',
-    from: 'for _, letter in ipairs(lettersOf(q)) do',
-    to: 'for _, letter in ipairs(LETTERS) do',
   },
   {
     name: 'rescue: the cursor is not handed on',
