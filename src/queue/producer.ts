@@ -73,6 +73,8 @@ interface Open {
  * Every enqueue settles within `enqueueTimeoutMs`: accepted, or an error that says whether it may have been applied all the same.
  */
 export class Producer {
+  /** The last count of accepted jobs, by queue, that each connection told. */
+  readonly #counts = new WeakMap<NamespaceConnection, Map<string, number>>()
   readonly #deps: ProducerDeps
   readonly #open = new Map<string, Open>()
   readonly #underWay = new Set<Promise<void>>()
@@ -319,6 +321,15 @@ export class Producer {
     }
   }
 
+  /** Answers of one connection come in order, and counts of one life only grow. */
+  #countsBackwards(open: NamespaceConnection, queue: string, accepted: number): boolean {
+    const counts = this.#counts.get(open) ?? new Map<string, number>()
+    this.#counts.set(open, counts)
+    const before = counts.get(queue) ?? 0
+    counts.set(queue, accepted)
+    return accepted < before
+  }
+
   async #send(batch: Batch): Promise<void> {
     const { clock, link, losses, options } = this.#deps
     const { call } = batch
@@ -329,8 +340,11 @@ export class Producer {
       batch.isSent = true
       try {
         const reply = await open.connection.run<EnqueueReply>(loadScripts().enqueue, open.prefix, args)
-        losses.saw(call.queue, open.bootId, reply[0], Number(reply[1]))
+        const forgot = this.#countsBackwards(open, call.queue, reply[0])
+        if (!forgot) losses.saw(call.queue, open.bootId, reply[0], Number(reply[1]))
         this.#settle(batch, reply)
+        // Another process has opened what the server forgot: this one would never compare what it was told.
+        if (forgot) open.destroy()
         return
       } catch (error) {
         if (!wasRefusedUnapplied(error)) throw error

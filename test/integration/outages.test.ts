@@ -145,6 +145,23 @@ test('a server emptied under a running process is opened anew', async () => {
   await waitFor(() => runs === 6, { timeoutMs: 10_000 })
 })
 
+test('what an emptied server forgot is noticed, too, by a process that another had been before in opening it', async () => {
+  await using redis = await ownRedis()
+  const losses: Loss[] = []
+  await using bench = openBench(redis, { onLoss: (loss) => losses.push(loss) })
+  bench.skipBalance()
+  await bench.moca.queue.enqueueMany(job, many(5))
+  await redis.cli(['FLUSHALL'])
+  await bench.openMoca().queue.enqueue(job, 'of another process')
+  await bench.moca.queue.enqueue(job, 'new')
+  await waitFor(() => losses.length > 0, { describe: 'the loss to be told' })
+  assert.deepEqual(
+    losses.map(({ queue, lost }) => [queue, lost]),
+    [['default', 5]],
+  )
+  assert.equal((await bench.counts()).waiting, 2)
+})
+
 test('a server that is full refuses jobs and loses none; those that are there can be finished', async () => {
   await using redis = await ownRedis()
   await using bench = openBench(redis)
