@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Lane } from './lane.ts'
 import type { LossDetector } from './loss-detector.ts'
 import { loadScripts } from './scripts.ts'
+import { ServerClock } from './server-clock.ts'
 import type { WorkerSession } from './worker-session.ts'
 
 const LONGEST_BEAT_MS = 1_000
@@ -36,11 +37,10 @@ interface Heard {
 /** A worker's signs of life: they register it, and bring what it must know of the server. */
 export class Heartbeat {
   readonly #deps: HeartbeatDeps
-  #serverOffsetMs = 0
+  readonly #serverClock = new ServerClock()
   /** Since when this worker has heard from the server without a long gap, and when it did last. */
   #healthySinceMs = 0
   #heardAtMs = 0
-  #toldMs = 0
 
   constructor(deps: HeartbeatDeps) {
     this.#deps = deps
@@ -52,15 +52,14 @@ export class Heartbeat {
 
   /** The server's clock, as well as this process knows it (ms). */
   serverNow(): number {
-    return this.#deps.clock.wallMs() + this.#serverOffsetMs
+    return this.#deps.clock.wallMs() + this.#serverClock.offsetMs
   }
 
-  /** A session was opened, and the server said what time it is. */
-  opened(serverMs: number): void {
-    this.#serverOffsetMs = serverMs - this.#deps.clock.wallMs()
+  /** A session was opened; how far the server's clock was ahead of ours then. */
+  opened(clockOffsetMs: number): void {
+    this.#serverClock.begin(clockOffsetMs)
     this.#healthySinceMs = this.#deps.clock.monotonicMs()
     this.#heardAtMs = this.#healthySinceMs
-    this.#toldMs = serverMs
   }
 
   /**
@@ -86,10 +85,9 @@ export class Heartbeat {
       queues,
       alone: wantsAlone() ? true : undefined,
     }
-    const sentAt = clock.wallMs()
+    const askedMs = clock.monotonicMs()
     const heard = await this.#send(session, header)
-    this.#serverOffsetMs = heard.now - (sentAt + clock.wallMs()) / 2
-    this.#heard(heard.now)
+    this.#heard(heard.now, askedMs)
     this.#learn(session, heard)
   }
 
@@ -104,14 +102,12 @@ export class Heartbeat {
     return JSON.parse(await connection.run<string>(loadScripts().beat, prefix, [JSON.stringify(header)])) as Heard
   }
 
-  #heard(toldMs: number): void {
-    const now = this.#deps.clock.monotonicMs()
-    const passedMs = now - this.#heardAtMs
-    const { leaseMs } = this.#deps
-    const wasSet = Math.abs(toldMs - this.#toldMs - passedMs) > leaseMs / 4
-    if (passedMs > leaseMs / 2 || wasSet) this.#healthySinceMs = now
-    this.#heardAtMs = now
-    this.#toldMs = toldMs
+  #heard(toldMs: number, askedMs: number): void {
+    const { leaseMs, clock } = this.#deps
+    const heardMs = clock.monotonicMs()
+    const wasSet = this.#serverClock.read({ toldMs, askedMs, heardMs, wallMs: clock.wallMs() }, leaseMs / 4)
+    if (heardMs - this.#heardAtMs > leaseMs / 2 || wasSet) this.#healthySinceMs = heardMs
+    this.#heardAtMs = heardMs
   }
 
   #learn(session: WorkerSession, { now, queues, mayRunAlone }: Heard): void {

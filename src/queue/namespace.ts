@@ -1,3 +1,4 @@
+import { systemClock } from '../clock.ts'
 import { LayoutError } from '../errors.ts'
 import type { Connection } from '../redis/connection.ts'
 import { keyPrefix } from './keys.ts'
@@ -9,14 +10,14 @@ export class NamespaceConnection {
   readonly prefix: string
   /** Id of the entry in `boots` for this life of the server. Fences begun in it are at least so high. */
   readonly bootId: string
-  /** The server's clock when the namespace was opened, ms. */
-  readonly openedAtMs: number
+  /** How far the server's clock was ahead of ours when the namespace was opened, ms. */
+  readonly clockOffsetMs: number
 
-  constructor(connection: Connection, prefix: string, bootId: string, openedAtMs: number) {
+  constructor(connection: Connection, prefix: string, bootId: string, clockOffsetMs: number) {
     this.connection = connection
     this.prefix = prefix
     this.bootId = bootId
-    this.openedAtMs = openedAtMs
+    this.clockOffsetMs = clockOffsetMs
   }
 
   get closed(): Promise<Error> {
@@ -49,7 +50,7 @@ export async function openNamespace(
   try {
     await loadMissing(connection)
     const [bootId, , openedAt] = await connection.run<[string, string, string]>(loadScripts().open, prefix, [header])
-    return new NamespaceConnection(connection, prefix, bootId, Number(openedAt))
+    return new NamespaceConnection(connection, prefix, bootId, Number(openedAt) - systemClock.wallMs())
   } catch (error) {
     throw asLayoutError(error)
   }

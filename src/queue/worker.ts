@@ -326,7 +326,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       onNewBoot: (work, consumer) => this.#dropForgotten(work, consumer),
       onConsumer: (consumer) => this.#keeper.setConsumer(consumer),
     })
-    this.#heartbeat.opened(session.work.openedAtMs)
+    this.#heartbeat.opened(session.work.clockOffsetMs)
     this.#before = { readId: session.read.clientId, workId: session.work.connection.clientId, bootId: session.bootId }
     setImmediate(() => this.#settler.flush())
     return session
@@ -469,7 +469,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     try {
       ;(this.emit as (name: Name, ...args: WorkerEvents[Name]) => boolean).call(this, name, ...args)
     } catch (error) {
-      this.#log.error({ event: name, reason: (error as Error).message }, 'A listener of the worker failed')
+      const reason = error instanceof Error ? error.message : String(error)
+      this.#log.error({ event: name, reason }, 'A listener of the worker failed')
     }
   }
 

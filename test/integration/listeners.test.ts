@@ -10,6 +10,19 @@ before(async () => {
 })
 after(() => redis.stop())
 
+test('whatever a listener throws, nothing included, the worker goes on', async () => {
+  await using bench = openBench(redis)
+  const job = defineJob({ type: 'job' })
+  const worker = await bench.startWorker({ handlers: [handle(job, () => {})] })
+  worker.on('settled', () => {
+    throw undefined // oxlint-disable-line typescript/only-throw-error -- the worst that a listener can do
+  })
+  for (const count of [1, 2]) {
+    await bench.moca.queue.enqueue(job, count)
+    await bench.settled(count, 'completed')
+  }
+})
+
 test('a listener that throws does not stop the worker, and is named in the log', async () => {
   await using bench = openBench(redis)
   const job = defineJob({ type: 'job', retry: { attempts: 1 } })
