@@ -80,6 +80,14 @@ test('a queue whose keys are broken does not keep the later ones from being swep
   scene.close()
 })
 
+test('a queue whose list of side streams is broken does not keep the later ones from being swept, nor its own streams', async () => {
+  const { scene, sweep, waits, failures } = await setUp('broken-sides')
+  await scene.command('SET', ':q:a:sides', 'a string')
+  assert.deepEqual(await sweep(), { rescued: 4, dead: 0 })
+  assert.deepEqual([await waits('a'), await waits('b'), failures.length], [2, 2, 1])
+  scene.close()
+})
+
 test('a sweep under way ends when it may not go on', async () => {
   let pages = lettersOf([]).length // those of the first queue
   const { scene, sweep, waits } = await setUp('under-way', { maySweep: () => pages-- > 0 })

@@ -40,22 +40,27 @@ export class Rescuer {
   async runOnce(session: WorkerSession, signal: AbortSignal): Promise<RescueResult> {
     const result = { rescued: 0, dead: 0 }
     for (const lane of this.#deps.lanes) {
-      const sides = await session.work.connection.send<string[]>([
-        'SMEMBERS',
-        queueKey(session.work.prefix, lane.queue, 'sides'),
-      ])
+      let sides: string[] = []
+      await this.#goOn(session, { queue: lane.queue, key: 'sides' }, async () => {
+        sides = await session.work.connection.send(['SMEMBERS', queueKey(session.work.prefix, lane.queue, 'sides')])
+      })
       for (const letter of lettersOf(sides)) {
-        try {
-          await this.#sweep(session, lane, letter, result, signal)
-        } catch (error) {
-          // A server that refuses one stream must not keep the others from being swept.
-          if (!session.work.connection.isOpen || mustReopen(error)) throw error
-          const { message: reason } = error as Error
-          this.#deps.log.error({ queue: lane.queue, stream: letter, reason }, 'A stream could not be swept')
-        }
+        await this.#goOn(session, { queue: lane.queue, stream: letter }, () =>
+          this.#sweep(session, lane, letter, result, signal),
+        )
       }
     }
     return result
+  }
+
+  /** A server that refuses one key must not keep the others from being swept. */
+  async #goOn(session: WorkerSession, facts: object, action: () => Promise<void>): Promise<void> {
+    try {
+      await action()
+    } catch (error) {
+      if (!session.work.connection.isOpen || mustReopen(error)) throw error
+      this.#deps.log.error({ ...facts, reason: (error as Error).message }, 'A part of a queue could not be swept')
+    }
   }
 
   async #sweep(
@@ -64,7 +69,7 @@ export class Rescuer {
     letter: StreamLetter,
     result: { rescued: number; dead: number },
     signal: AbortSignal,
-  ) {
+  ): Promise<void> {
     const { log, leaseMs, maxStalls, unhandledGraceMs, maySweep, serverNow } = this.#deps
     let cursor = '0-0'
     do {
