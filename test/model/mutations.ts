@@ -123,8 +123,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'open: a boot leaves no floor',
     in: 'open',
-    from: 'if ms > began then goAbove(q, ms) else raiseFloor(q, boot) end',
-    to: '',
+    from: '  goAbove(q, ms)\nend',
+    to: 'end',
   },
   {
     name: 'a queue that came after the boot has no floor',

@@ -47,7 +47,7 @@ local accepted = {}
 for _, q in ipairs(call('SMEMBERS', P .. 'queues')) do
   local n = base(q) .. ':n'
   accepted[q] = { tonumber(call('HGET', n, 'accepted') or 0), tonumber(call('HGET', n, 'acceptedAt') or 0) }
-  if ms > began then goAbove(q, ms) else raiseFloor(q, boot) end
+  goAbove(q, ms)
 end
 -- cjson writes an empty table as {}: right for an object.
 call('XADD', boots, 'MAXLEN', 1000, boot, 'pair', a.pair, 'accepted', cjson.encode(accepted), 'at', int(began))
