@@ -423,7 +423,7 @@ export class Executor {
   }
 
   #nothingRuns(): void {
-    // What was read together with a suspect that ran alone may start now.
+    // What was confirmed while a job ran alone may start now.
     if (this.#alone) this.#scheduleTurn()
     this.#alone = undefined
     for (const resolve of this.#onIdle.splice(0)) resolve()

@@ -292,9 +292,12 @@ export class Fetcher {
   }
 
   #deliver(attempts: readonly Attempt[]): void {
-    const [dangerous, others] = partition(attempts, isDangerous)
-    // Found beside others, or in a side stream: back to where it waits for its turn.
-    for (const attempt of dangerous) this.#giveUp(attempt, { r: 'released' })
+    const others = attempts.filter((attempt) => {
+      if (!isDangerous(attempt)) return true
+      // Found beside others, or in a side stream: back to where it waits for its turn.
+      this.#giveUp(attempt, { r: 'released' })
+      return false
+    })
     this.#deps.executor.accept(others)
   }
 
@@ -396,10 +399,6 @@ function noteDepth(source: Source | undefined, asked: number, found: number): vo
 /** From its second rescue on a job may be what kills its workers. */
 function isDangerous({ options }: Attempt): boolean {
   return (options.c ?? 0) > 0
-}
-
-function partition<T>(items: readonly T[], test: (item: T) => boolean): [passed: T[], failed: T[]] {
-  return [items.filter((item) => test(item)), items.filter((item) => !test(item))]
 }
 
 function sideSources(lane: Lane): Source[] {
