@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import { ConfigError } from '../errors.ts'
+import { describeValue } from '../job/describe-value.ts'
 import { configSchema } from './config-schema.ts'
 
 type Path = readonly PropertyKey[]
@@ -64,10 +65,7 @@ function valueAt(input: unknown, path: Path): unknown {
 function show(option: string, value: unknown): string {
   if (/url$/i.test(option) && typeof value === 'string')
     return 'a text that is none (not shown: it may hold a password)'
-  if (value === undefined) return ''
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 100))
-  if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value)
-  return Array.isArray(value) ? 'a list' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
+  return value === undefined ? '' : describeValue(value)
 }
 
 type Node = { def?: { innerType?: Node; valueType?: Node; shape?: Record<string, Node> } }
