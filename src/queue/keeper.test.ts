@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
-import { type Proxy, startProxy } from '../../test/support/proxy.ts'
+import { test } from 'node:test'
 import { QueueScene } from '../../test/support/queue-scene.ts'
-import { type RedisServer, startRedis } from '../../test/support/redis-server.ts'
+import { proxiedRedis } from '../../test/support/proxied-redis.ts'
 import { waitFor } from '../../test/support/wait-for.ts'
 import { silentLogger } from '../logger.ts'
 import { Keeper } from './keeper.ts'
@@ -14,17 +13,7 @@ import { LeaseTable } from './lease-table.ts'
 const LEASE_MS = 600
 const MAX_BLOCKED_MS = 600
 const HAND_BACK_MS = 20
-let redis: RedisServer
-let proxy: Proxy
-
-before(async () => {
-  redis = await startRedis()
-  proxy = await startProxy({ targetPort: () => redis.port })
-})
-after(async () => {
-  await proxy.stop()
-  await redis.stop()
-})
+const servers = proxiedRedis()
 
 interface Pending {
   readonly consumer: string
@@ -33,11 +22,11 @@ interface Pending {
 }
 
 async function startKeeper(namespace: string) {
-  const scene = await QueueScene.open(redis.url, namespace)
+  const scene = await QueueScene.open(servers.redis.url, namespace)
   const table = LeaseTable.create(100)
   const keeper = new Keeper({
     data: {
-      redis: { url: proxy.url },
+      redis: { url: servers.proxy.url },
       namespace,
       queues: ['default'],
       workerId: 'w1',
@@ -83,7 +72,7 @@ async function startKeeper(namespace: string) {
     },
     [Symbol.asyncDispose]: async () => {
       clearInterval(turning)
-      proxy.heal({ isLost: true })
+      servers.proxy.heal({ isLost: true })
       await keeper.stop()
       scene.close()
     },
@@ -144,12 +133,12 @@ test('what was taken from an earlier session and could not be handed back is lef
   await using kept = await startKeeper('unreturned')
   const { scene, table, keeper } = kept
   // Its commands lie in the network until the keeper gives the connection up, and are lost with it.
-  proxy.setFaults({ kind: 'hole', direction: 'toServer', name: /:keeper$/ })
+  servers.proxy.setFaults({ kind: 'hole', direction: 'toServer', name: /:keeper$/ })
   const entry = await kept.fetch()
   kept.turn()
   const slot = table.hold(0, entry, performance.now())
   await waitFor(() => !table.isHeld(slot), { describe: 'the keeper to take it' })
-  await waitFor(() => proxy.holding > 0, { describe: 'its word to lie in the network' })
+  await waitFor(() => servers.proxy.holding > 0, { describe: 'its word to lie in the network' })
 
   // The server comes back without the reading: the same entry is read again, in the next session, and runs.
   table.release(slot)
@@ -159,7 +148,7 @@ test('what was taken from an earlier session and could not be handed back is lef
   assert.equal(again?.entry, entry)
   keeper.setConsumer('w1.2')
   assert.ok(table.start(table.hold(0, entry, performance.now()), Number.POSITIVE_INFINITY))
-  proxy.heal({ isLost: true })
+  servers.proxy.heal({ isLost: true })
 
   await waitFor(async () => ((await kept.pending(entry))?.times ?? 0) >= 3, {
     describe: 'the lease of what runs to be renewed twice',

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import { after, afterEach, before, test } from 'node:test'
+import { afterEach, test } from 'node:test'
 import { createMoca, defineJob, EnqueueError, type Moca } from '../../src/index.ts'
-import { type Proxy, startProxy } from '../support/proxy.ts'
-import { type RedisServer, startRedis } from '../support/redis-server.ts'
+import { proxiedRedis } from '../support/proxied-redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { openBench, type Workbench } from '../support/workbench.ts'
 
@@ -10,23 +9,13 @@ import { openBench, type Workbench } from '../support/workbench.ts'
 
 const TIMEOUT_MS = 400
 const job = defineJob({ type: 'a.b' })
-let redis: RedisServer
-let proxy: Proxy
-
-before(async () => {
-  redis = await startRedis()
-  proxy = await startProxy({ targetPort: () => redis.port })
-})
-afterEach(() => proxy.heal())
-after(async () => {
-  await proxy.stop()
-  await redis.stop()
-})
+const servers = proxiedRedis()
+afterEach(() => servers.proxy.heal())
 
 function openProducer(bench: Workbench): Moca {
   return createMoca({
     namespace: bench.namespace,
-    redis: { url: proxy.url, connectTimeout: 300, replyTimeout: 600 },
+    redis: { url: servers.proxy.url, connectTimeout: 300, replyTimeout: 600 },
     queue: { enqueueTimeout: TIMEOUT_MS },
   })
 }
@@ -45,9 +34,9 @@ async function failure(enqueue: Promise<unknown>): Promise<EnqueueError> {
 }
 
 test('an enqueue that was sent and not answered says that it may have been applied', async () => {
-  await using bench = openBench(redis)
+  await using bench = openBench(servers.redis)
   const moca = await openProducer(bench).connect()
-  proxy.setFaults({ kind: 'hole' })
+  servers.proxy.setFaults({ kind: 'hole' })
   const errors = await Promise.all([
     failure(moca.queue.enqueue(job, 1, { idempotencyKey: 'one' })),
     failure(moca.queue.enqueueMany(job, [{ payload: 2 }, { payload: 3 }])),
@@ -56,7 +45,7 @@ test('an enqueue that was sent and not answered says that it may have been appli
     assert.equal(mayHaveBeenApplied, true)
     assert.equal(code, 'enqueue_timeout')
   }
-  proxy.heal()
+  servers.proxy.heal()
   // It arrives late: the job is there, and the careful caller's second try finds it.
   await waitFor(async () => (await bench.command('XLEN', ':q:default')) === 3, { describe: 'the late enqueues' })
   const again = await waitFor(() => moca.queue.enqueue(job, 1, { idempotencyKey: 'one' }).catch(() => undefined))
@@ -66,12 +55,12 @@ test('an enqueue that was sent and not answered says that it may have been appli
 })
 
 test('an enqueue whose connection breaks before the answer says that it may have been applied', async () => {
-  await using bench = openBench(redis)
+  await using bench = openBench(servers.redis)
   const moca = await openProducer(bench).connect()
-  proxy.setFaults({ kind: 'hole', direction: 'toClient' })
+  servers.proxy.setFaults({ kind: 'hole', direction: 'toClient' })
   const enqueue = failure(moca.queue.enqueue(job, 1))
   await waitFor(async () => (await bench.command('XLEN', ':q:default')) === 1, { describe: 'the server to accept it' })
-  proxy.cut()
+  servers.proxy.cut()
   const { mayHaveBeenApplied, code } = await enqueue
   assert.equal(mayHaveBeenApplied, true)
   assert.equal(code, 'connection_lost')
@@ -79,16 +68,16 @@ test('an enqueue whose connection breaks before the answer says that it may have
 })
 
 test('an enqueue without a connection was not applied', async () => {
-  await using bench = openBench(redis)
+  await using bench = openBench(servers.redis)
   const moca = await openProducer(bench).connect()
-  proxy.refuse()
-  await waitFor(() => proxy.names.length === 0)
+  servers.proxy.refuse()
+  await waitFor(() => servers.proxy.names.length === 0)
   const errors = await Promise.all([
     failure(moca.queue.enqueue(job, 1)),
     failure(moca.queue.enqueueMany(job, [{ payload: 2 }])),
   ])
   for (const { mayHaveBeenApplied } of errors) assert.equal(mayHaveBeenApplied, false)
-  proxy.heal()
+  servers.proxy.heal()
   await waitFor(() => moca.queue.enqueue(job, 3).catch(() => undefined), {
     describe: 'the producer to go on by itself',
   })
@@ -97,12 +86,12 @@ test('an enqueue without a connection was not applied', async () => {
 })
 
 test('an enqueue that never got a connection was not applied, though the server accepts connections and is silent', async () => {
-  await using bench = openBench(redis)
+  await using bench = openBench(servers.redis)
   const moca = openProducer(bench)
-  proxy.setFaults({ kind: 'hole' })
+  servers.proxy.setFaults({ kind: 'hole' })
   const { mayHaveBeenApplied } = await failure(moca.queue.enqueue(job, 1))
   assert.equal(mayHaveBeenApplied, false)
-  proxy.heal({ isLost: true })
+  servers.proxy.heal({ isLost: true })
   await waitFor(() => moca.queue.enqueue(job, 2).catch(() => undefined), {
     describe: 'the producer to go on by itself',
   })
@@ -111,25 +100,25 @@ test('an enqueue that never got a connection was not applied, though the server 
 })
 
 test('a producer replaces a connection that hangs', async () => {
-  await using bench = openBench(redis)
+  await using bench = openBench(servers.redis)
   const moca = await openProducer(bench).connect()
-  proxy.setFaults({ kind: 'hole', isForOldOnly: true })
+  servers.proxy.setFaults({ kind: 'hole', isForOldOnly: true })
   await failure(moca.queue.enqueue(job, 1))
   await waitFor(() => moca.queue.enqueue(job, 2).catch(() => undefined), {
     describe: 'the producer to go on by itself',
   })
-  proxy.heal({ isLost: true })
+  servers.proxy.heal({ isLost: true })
   await moca.close()
 })
 
 test('enqueues that wait for a connection are bounded, and those beyond are refused at once', async () => {
-  await using bench = openBench(redis)
+  await using bench = openBench(servers.redis)
   const moca = createMoca({
     namespace: bench.namespace,
-    redis: { url: proxy.url },
+    redis: { url: servers.proxy.url },
     queue: { enqueueTimeout: TIMEOUT_MS, maxPendingJobs: 2 },
   })
-  proxy.refuse()
+  servers.proxy.refuse()
   const waiting = [failure(moca.queue.enqueue(job, 1)), failure(moca.queue.enqueue(job, 2))]
   const from = performance.now()
   const { mayHaveBeenApplied, message } = await failure(moca.queue.enqueue(job, 3))
@@ -137,7 +126,7 @@ test('enqueues that wait for a connection are bounded, and those beyond are refu
   assert.equal(mayHaveBeenApplied, false)
   assert.match(message, /maxPendingJobs is 2/)
   await Promise.all(waiting)
-  proxy.heal()
+  servers.proxy.heal()
   await waitFor(() => moca.queue.enqueue(job, 4).catch(() => undefined))
   await moca.close()
 })

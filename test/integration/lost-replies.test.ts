@@ -1,28 +1,18 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { defineJob, handle } from '../../src/index.ts'
-import { type Proxy, startProxy } from '../support/proxy.ts'
-import { type RedisServer, startRedis } from '../support/redis-server.ts'
+import { proxiedRedis } from '../support/proxied-redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { gate, openBench } from '../support/workbench.ts'
 
 // The server applies an outcome, and its answer is lost. The worker cannot know, and sends it again.
 
-let redis: RedisServer
-let proxy: Proxy
-before(async () => {
-  redis = await startRedis()
-  proxy = await startProxy({ targetPort: () => redis.port })
-})
-after(async () => {
-  await proxy.stop()
-  await redis.stop()
-})
+const servers = proxiedRedis()
 
 const job = defineJob({ type: 'a.b', retry: { delay: '1h' }, keep: { completed: '1h' } })
 
 test('outcomes that were applied and whose answer was lost count once, and are not taken for stale', async () => {
-  await using bench = openBench({ url: proxy.url })
+  await using bench = openBench({ url: servers.proxy.url })
   const { opened, open } = gate()
   const runs: unknown[] = []
   const handler = handle(job, async ({ payload }) => {
@@ -39,14 +29,14 @@ test('outcomes that were applied and whose answer was lost count once, and are n
   ])
   await waitFor(() => runs.length === 3, { describe: 'the jobs to run' })
 
-  proxy.setFaults({ kind: 'hole', direction: 'toClient', name: /:work$/ })
+  servers.proxy.setFaults({ kind: 'hole', direction: 'toClient', name: /:work$/ })
   open()
   await waitFor(async () => (await bench.counts()).completed === 2 && (await bench.counts()).delayed === 1, {
     describe: 'the server to apply the outcomes',
   })
   assert.equal(bench.events.length, 0, 'no answer arrived')
-  proxy.cut(/:work$/)
-  proxy.heal()
+  servers.proxy.cut(/:work$/)
+  servers.proxy.heal()
 
   await waitFor(() => runs.length === 4, { describe: 'the next of the key to run' })
   await waitFor(() => worker.health().unsettled === 0 && worker.health().running === 0, {

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { defineJob, handle } from '../../../src/index.ts'
 import type { Worker } from '../../../src/queue/worker.ts'
-import { type Proxy, startProxy } from '../../support/proxy.ts'
-import { type RedisServer, startRedis } from '../../support/redis-server.ts'
+import { proxiedRedis } from '../../support/proxied-redis.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { gate, openBench, type Workbench } from '../../support/workbench.ts'
 
@@ -12,17 +11,7 @@ import { gate, openBench, type Workbench } from '../../support/workbench.ts'
 
 const LEASE = '1m' // nothing here is mended by a lease that ends
 const job = defineJob({ type: 'a.b' })
-let redis: RedisServer
-let proxy: Proxy
-
-before(async () => {
-  redis = await startRedis()
-  proxy = await startProxy({ targetPort: () => redis.port })
-})
-after(async () => {
-  await proxy.stop()
-  await redis.stop()
-})
+const servers = proxiedRedis()
 
 /** Ids of the connections on which the server lets this worker wait for a job. */
 async function waitingReads(bench: Workbench, worker: Worker): Promise<string[]> {
@@ -36,14 +25,14 @@ async function waitingReads(bench: Workbench, worker: Worker): Promise<string[]>
 /** Breaks the session of a worker and waits until the next one waits for jobs. */
 async function breakSession(bench: Workbench, worker: Worker): Promise<void> {
   const before = await waitingReads(bench, worker)
-  proxy.cut(/:work$/)
+  servers.proxy.cut(/:work$/)
   await waitFor(async () => (await waitingReads(bench, worker)).some((id) => !before.includes(id)), {
     describe: 'the next session to wait for jobs',
   })
 }
 
 test('attack 7: a dead connection that waits in a read gets no job once the next session has begun', async () => {
-  await using bench = openBench({ url: proxy.url })
+  await using bench = openBench({ url: servers.proxy.url })
   const runs: unknown[] = []
   const worker = await bench.startWorker({
     handlers: [handle(job, ({ payload }) => void runs.push(payload))],
@@ -53,7 +42,7 @@ test('attack 7: a dead connection that waits in a read gets no job once the next
     describe: 'the worker to wait for jobs',
   })
   // The end of the connection does not reach the server: there it goes on waiting, ahead of the next one.
-  proxy.setFaults({ kind: 'hole', isForOldOnly: true, name: /:read$/ })
+  servers.proxy.setFaults({ kind: 'hole', isForOldOnly: true, name: /:read$/ })
   await breakSession(bench, worker)
   await bench.moca.queue.enqueueMany(job, [{ payload: 1 }, { payload: 2 }])
   await bench.settled(2, 'completed', { timeoutMs: 3_000 })
@@ -62,11 +51,11 @@ test('attack 7: a dead connection that waits in a read gets no job once the next
     [1, 2],
   )
   assert.equal((await bench.counts()).released, 0)
-  proxy.heal()
+  servers.proxy.heal()
 })
 
 test('attack 7: the next session takes over what really runs, before it reads, and hands none of it back', async () => {
-  await using bench = openBench({ url: proxy.url })
+  await using bench = openBench({ url: servers.proxy.url })
   const { opened, open } = gate()
   let runs = 0
   const handler = handle(job, async () => {

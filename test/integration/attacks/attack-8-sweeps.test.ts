@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { defineJob, handle } from '../../../src/index.ts'
-import { type Proxy, startProxy } from '../../support/proxy.ts'
-import { type RedisServer, startRedis } from '../../support/redis-server.ts'
+import { proxiedRedis } from '../../support/proxied-redis.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { gate, openBench } from '../../support/workbench.ts'
 
@@ -12,20 +11,10 @@ import { gate, openBench } from '../../support/workbench.ts'
 const LEASE_MS = 2_000
 const job = defineJob({ type: 'a.b', retry: { delay: 0 } })
 const left = defineJob({ type: 'left', queue: 'long' })
-let redis: RedisServer
-let proxy: Proxy
-
-before(async () => {
-  redis = await startRedis()
-  proxy = await startProxy({ targetPort: () => redis.port })
-})
-after(async () => {
-  await proxy.stop()
-  await redis.stop()
-})
+const servers = proxiedRedis()
 
 test('attack 8: after Redis stood still a worker does not sweep before the others had a lease to come back', async () => {
-  await using bench = openBench(redis)
+  await using bench = openBench(servers.redis)
   const { opened, open } = gate()
   const runs: unknown[] = []
   const handler = handle(job, async ({ payload }) => {
@@ -35,7 +24,7 @@ test('attack 8: after Redis stood still a worker does not sweep before the other
   const rescued = handle(left, ({ payload }) => void runs.push(payload))
   const options = { lease: LEASE_MS, sweepInterval: 100, concurrency: 2 }
   const sweeper = await bench.startWorker({ ...options, handlers: [handler, rescued], queues: ['default', 'long'] })
-  const away = bench.openMoca({ redis: { url: proxy.url } })
+  const away = bench.openMoca({ redis: { url: servers.proxy.url } })
   const other = await bench.startWorker({ ...options, handlers: [handler] }, away)
   await bench.moca.queue.enqueueMany(job, [{ payload: 1 }, { payload: 2 }, { payload: 3 }, { payload: 4 }])
   await waitFor(() => sweeper.health().running === 2 && other.health().running === 2, { describe: 'both to be busy' })
@@ -59,13 +48,13 @@ test('attack 8: after Redis stood still a worker does not sweep before the other
   await bench.settled(1, 'completed')
   await leave('second')
 
-  proxy.setFaults({ kind: 'hole' })
-  await redis.kill('SIGSTOP')
+  servers.proxy.setFaults({ kind: 'hole' })
+  await servers.redis.kill('SIGSTOP')
   await sleep(LEASE_MS * 1.5) // the outage itself
-  await redis.kill('SIGCONT')
+  await servers.redis.kill('SIGCONT')
   // The other's packets are lost; it comes back within the lease.
   await sleep(LEASE_MS / 2)
-  proxy.heal({ isLost: true })
+  servers.proxy.heal({ isLost: true })
 
   await waitFor(() => runs.includes('second'), { timeoutMs: LEASE_MS * 5, describe: 'the sweeper to sweep again' })
   open()
