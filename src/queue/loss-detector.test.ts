@@ -18,7 +18,10 @@ let scenes = 0
 async function openAfter(lives: Record<string, number>) {
   const namespace = `loss${++scenes}`
   const connection = await Connection.open({ url: redis.url }, 'test')
-  const { prefix, clockOffsetMs } = await openNamespace(connection, namespace, { queues: ['default'], makeGroups: false })
+  const { prefix, clockOffsetMs } = await openNamespace(connection, namespace, {
+    queues: ['default'],
+    makeGroups: false,
+  })
   await connection.send(['DEL', `${prefix}boots`])
   for (const [boot, accepted] of Object.entries(lives)) {
     const counts = JSON.stringify({ default: [accepted, Number.parseInt(boot, 10)] })
