@@ -78,6 +78,7 @@ const NO_JOBS: [unknown, RegExp][] = [
   [{ ...job, type: 'a b' }, /found an object with type "a b"$/],
   [{ ...job, queue: undefined }, /found an object with type "a"$/],
   [{ ...job, schema: {} }, /found an object with type "a"$/],
+  [{ ...job, retry: null }, /found an object with type "a"$/],
 ]
 
 for (const [found, message] of NO_JOBS) {

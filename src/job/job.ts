@@ -101,6 +101,7 @@ export function requireJob(job: Job<never, unknown>, where: string): void {
     typeof job.queue === 'string' &&
     typeof job.timeoutMs === 'number' &&
     typeof job.retry === 'object' &&
+    job.retry !== null &&
     (job.schema === undefined || isSchema(job.schema))
   if (isJob) {
     requireQueueName(job.queue)

@@ -31,10 +31,18 @@ const TABLE: [what: string, RetryOptions, [failures: number, ms: number][]][] = 
   ],
   [
     'is never longer than maxDelay, also when fixed',
-    { backoff: 'fixed', delay: '5s', maxDelay: '3s' },
+    { backoff: 'fixed', delay: '5s', maxDelay: '5s' },
     [
-      [1, 3_000],
-      [2, 3_000],
+      [1, 5_000],
+      [2, 5_000],
+    ],
+  ],
+  [
+    'may be longer than 10 min where no maxDelay is given',
+    { delay: '1h' },
+    [
+      [1, 3_600_000],
+      [5, 3_600_000],
     ],
   ],
   [
@@ -54,12 +62,14 @@ for (const [what, options, rows] of TABLE) {
   })
 }
 
-const options = fc.record({
-  backoff: fc.constantFrom('exponential' as const, 'fixed' as const),
-  delay: fc.integer({ min: 0, max: 3_600_000 }),
-  maxDelay: fc.integer({ min: 0, max: 86_400_000 }),
-  jitter: fc.double({ min: 0, max: 1, noNaN: true }),
-})
+const options = fc
+  .record({
+    backoff: fc.constantFrom('exponential' as const, 'fixed' as const),
+    delay: fc.integer({ min: 0, max: 3_600_000 }),
+    beyond: fc.integer({ min: 0, max: 86_400_000 }),
+    jitter: fc.double({ min: 0, max: 1, noNaN: true }),
+  })
+  .map(({ beyond, ...given }): RetryOptions => ({ ...given, maxDelay: given.delay + beyond }))
 const failures = fc.integer({ min: 1, max: 2_000 })
 const chance = fc.double({ min: 0, max: 1, noNaN: true })
 
@@ -108,6 +118,12 @@ const REFUSED: [Record<string, unknown>, RegExp][] = [
   [{ jitter: Number.NaN }, /jitter/],
   [{ delay: '2 s' }, /delay must be a duration/],
   [{ maxDelay: -1 }, /maxDelay must be a duration/],
+  [
+    { delay: '1h', maxDelay: '30m' },
+    /: maxDelay must be at least delay \(3600000 ms, which is given\), found 1800000 ms/,
+  ],
+  [{ maxDelay: '1s' }, /: maxDelay must be at least delay \(2000 ms, which holds where none is given\), found 1000 ms/],
+  [{ jitter: '0.5' }, /jitter must be from 0 to 1, found "0\.5"/],
   [{ attempt: 3 }, /unknown option attempt\. Known are attempts,/],
 ]
 
