@@ -160,3 +160,32 @@ test('a payload found invalid after the process stood still is judged by whoever
   late.stall()
   assert.deepEqual((await late.arrive()).outcomes, ['released'])
 })
+
+test('a schema that rejects is a failure like one of the handler: one attempt is charged', async () => {
+  const late = await startLate('schema', 'error')
+  const { runs, outcomes, first } = await late.arrive()
+  assert.deepEqual([runs, outcomes], [0, ['delayed']])
+  assert.ok(first?.r === 'delayed' && first.a === true && first.er?.m === 'Error: the schema failed')
+})
+
+test('a schema that rejects after its timeout is one failure, and named a timeout', async () => {
+  const late = await startLate('schema', 'error')
+  late.pass(TIMEOUT_MS)
+  late.executor.checkDeadlines()
+  const { outcomes, first } = await late.arrive()
+  assert.deepEqual(outcomes, ['delayed'])
+  assert.match((first?.r === 'delayed' && first.er?.m) || '', /HandlerTimeoutError/)
+})
+
+test('a schema that rejects when its attempt was given up, forgotten or stopped meanwhile is no failure', async () => {
+  const ends: [(late: Awaited<ReturnType<typeof startLate>>) => void, string[]][] = [
+    [(late) => late.executor.abandonAll(), ['released']],
+    [(late) => late.executor.abortAll(), ['released']],
+    [(late) => void late.executor.forget(() => true), []],
+  ]
+  for (const [end, expected] of ends) {
+    const late = await startLate('schema', 'error')
+    end(late)
+    assert.deepEqual((await late.arrive()).outcomes, expected)
+  }
+})

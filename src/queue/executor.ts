@@ -1,7 +1,8 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { invalidPayload } from '../job/payload.ts'
 import { describeError } from '../job/control-flow.ts'
 import type { Clock } from '../clock.ts'
-import { LeaseLostError } from '../errors.ts'
+import { LeaseLostError, type PayloadError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import { formatJobId } from '../job/job-id.ts'
 import { type Attempt, attemptNumber } from './attempt.ts'
@@ -302,19 +303,23 @@ export class Executor {
       this.#call(attempt, payload)
       return
     }
+    let result: StandardSchemaV1.Result<unknown> | Promise<StandardSchemaV1.Result<unknown>>
     try {
-      const result = schema['~standard'].validate(payload)
-      if (result instanceof Promise) {
-        result.then(
-          (settled) => {
-            if (this.#mayBegin(attempt)) this.#validated(attempt, settled)
-          },
-          (error: unknown) => this.#bury(attempt, 'invalid payload', error),
-        )
-      } else this.#validated(attempt, result)
+      result = schema['~standard'].validate(payload)
     } catch (error) {
-      this.#bury(attempt, 'invalid payload', error)
+      this.#threw(attempt, error)
+      return
     }
+    if (!(result instanceof Promise)) {
+      this.#validated(attempt, result)
+      return
+    }
+    result.then(
+      (settled) => {
+        if (this.#mayBegin(attempt)) this.#validated(attempt, settled)
+      },
+      (error: unknown) => this.#threw(attempt, error),
+    )
   }
 
   /** After a wait before the handler: the attempt may have ended meanwhile, or this process been stopped and another taken the job over. */
@@ -331,14 +336,17 @@ export class Executor {
     return false
   }
 
-  #validated(
-    attempt: Attempt,
-    result:
-      | { readonly issues?: undefined; readonly value: unknown }
-      | { readonly issues: readonly { message: string }[] },
-  ): void {
-    if (result.issues) this.#bury(attempt, 'invalid payload', invalidPayload(attempt.type, result.issues))
-    else this.#call(attempt, result.value)
+  /** Issues are the payload's fault, which no retry mends. A schema that breaks, or whose database is away, is an error like a handler's. */
+  #validated(attempt: Attempt, result: StandardSchemaV1.Result<unknown>): void {
+    let refusal: PayloadError | undefined
+    try {
+      refusal = result.issues && invalidPayload(attempt.type, result.issues)
+    } catch (error) {
+      this.#threw(attempt, error) // it returned something else than the standard says
+      return
+    }
+    if (refusal) this.#bury(attempt, 'invalid payload', refusal)
+    else this.#call(attempt, (result as StandardSchemaV1.SuccessResult<unknown>).value)
   }
 
   #call(attempt: Attempt, payload: unknown): void {
@@ -353,20 +361,21 @@ export class Executor {
       ) {
         ;(result as PromiseLike<unknown>).then(
           () => this.#completed(attempt),
-          (error: unknown) => {
-            this.#failed(attempt, error)
-            this.#ended(attempt)
-          },
+          (error: unknown) => this.#threw(attempt, error),
         )
       } else this.#completed(attempt)
     } catch (error) {
-      this.#failed(attempt, error)
-      this.#ended(attempt)
+      this.#threw(attempt, error)
     }
   }
 
   #completed(attempt: Attempt): void {
     this.#settle(attempt, COMPLETED)
+    this.#ended(attempt)
+  }
+
+  #threw(attempt: Attempt, error: unknown): void {
+    this.#failed(attempt, error)
     this.#ended(attempt)
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { z } from 'zod'
 import { defineJob, handle, PayloadError } from '../../src/index.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
@@ -93,23 +94,79 @@ test('a payload that its worker refuses is a dead letter, and is not retried', a
   assert.doesNotMatch(view?.errors[0]?.message ?? '', /secret/)
 })
 
-test('a schema that throws buries its job, and nothing else', async () => {
-  await using bench = openBench(redis)
-  const job = defineJob({
-    type: 'strict',
-    payload: z.unknown().refine((value) => {
-      if (value === 'sync') throw new Error('the schema is broken')
-      return true
-    }),
+/** A schema that asks a server, which answers from the third call on. */
+function askingSchema(isAsync: boolean): StandardSchemaV1<unknown, string> {
+  let calls = 0
+  const ask = (value: unknown): StandardSchemaV1.Result<string> => {
+    if (++calls < 3) throw new Error(`the server is away (${calls})`)
+    return value === 'unwanted' ? { issues: [{ message: 'not wanted' }] } : { value: `checked ${value}` }
+  }
+  return {
+    '~standard': { version: 1, vendor: 'test', validate: isAsync ? async (value) => ask(value) : ask },
+  }
+}
+
+for (const isAsync of [false, true]) {
+  const how = isAsync ? 'whose promise rejects' : 'that throws'
+  test(`a schema ${how} is a failed attempt: the job is retried, and its payload refused only by issues`, async () => {
+    await using bench = openBench(redis)
+    const retry = { attempts: 3, delay: 0 }
+    const seen: unknown[] = []
+    const start = (payload: StandardSchemaV1<unknown, string>) =>
+      bench.startWorker({
+        handlers: [
+          handle(defineJob({ type: 'strict', payload, retry }), ({ payload, attempt }) => {
+            seen.push([payload, attempt])
+          }),
+        ],
+        concurrency: 1,
+      })
+    await bench.moca.queue.enqueue(loose, 'wanted')
+    const worker = await start(askingSchema(isAsync))
+    await bench.settled(1, 'completed')
+    assert.deepEqual(seen, [['checked wanted', 3]])
+    await worker.stop()
+
+    const { id } = await bench.moca.queue.enqueue(loose, 'unwanted')
+    await start(askingSchema(isAsync))
+    await bench.settled(1, 'dead')
+    const view = await bench.moca.queue.inspect(id)
+    assert.equal(view?.reason, 'invalid payload')
+    assert.deepEqual(
+      view?.errors.map(({ message }) => message.replace(/^.*: /, '')),
+      ['the server is away (1)', 'the server is away (2)', 'not wanted [payload_invalid]'],
+    )
+    assert.equal((await bench.counts()).retried, 4)
   })
+}
+
+test('a schema that is always broken uses up the attempts of its job, and nothing else', async () => {
+  await using bench = openBench(redis)
+  const payload = z.unknown().refine((value) => {
+    if (value === 'sync') throw new Error('the schema is broken')
+    return true
+  })
+  const job = defineJob({ type: 'strict', payload, retry: { attempts: 2, delay: 0 } })
   const { id } = await bench.moca.queue.enqueue(loose, 'sync')
   await bench.moca.queue.enqueue(loose, 'fine')
   await bench.startWorker({ handlers: [handle(job, () => {})] })
-  await bench.settled(2)
+  await bench.settled(1, 'dead')
   const view = await bench.moca.queue.inspect(id)
-  assert.deepEqual([view?.status, view?.reason], ['dead', 'invalid payload'])
+  assert.deepEqual([view?.reason, view?.errors.length], ['attempts used up', 2])
   assert.match(view?.errors[0]?.message ?? '', /the schema is broken/)
-  assert.equal((await bench.counts()).completed, 1)
+  await bench.settled(1, 'completed')
+})
+
+test('a schema that returns something else than the standard says is a failed attempt, too', async () => {
+  await using bench = openBench(redis)
+  const validate = () => undefined as never
+  const payload: StandardSchemaV1 = { '~standard': { version: 1, vendor: 'test', validate } }
+  const job = defineJob({ type: 'strict', payload, retry: { attempts: 2, delay: 0 } })
+  const { id } = await bench.moca.queue.enqueue(loose, 1)
+  await bench.startWorker({ handlers: [handle(job, () => {})] })
+  await bench.settled(1, 'dead')
+  const view = await bench.moca.queue.inspect(id)
+  assert.deepEqual([view?.reason, view?.errors.length], ['attempts used up', 2])
 })
 
 test('a stranger in the stream is a dead letter, and the jobs behind it run', async () => {
