@@ -108,6 +108,17 @@ test('list shows a page, says how to get the next one, and filters', async () =>
   assert.equal((await it.moca('queue', 'list', '--type', 'nothing')).stdout, 'No such jobs.\n')
 })
 
+test('inspect tells what a job does otherwise than its contract', async () => {
+  using it = await openScene()
+  const options = { n: 3, tm: 0, rt: { b: 'fixed', d: 3_600_000 } }
+  const [place] = await it.scene.enqueue('default', [{ options }, {}])
+  const text = await it.moca('queue', 'inspect', id(place))
+  assert.match(text.stdout, /^Overrides +attempts 3, backoff fixed, delay 1h, timeout 0 ms$/m)
+  const json = await it.moca('queue', 'inspect', id(place), '--json')
+  const { overrides } = JSON.parse(json.stdout) as JobView
+  assert.deepEqual(overrides, { attempts: 3, backoff: 'fixed', delayMs: 3_600_000, timeoutMs: 0 })
+})
+
 test('inspect tells everything of a job, and ends with 1 for one that is not there', async () => {
   using it = await openScene()
   const { dead } = await fill(it.scene, 1)

@@ -26,6 +26,14 @@ function describePayload({ payload }: JobView): string | undefined {
   return payload === undefined ? undefined : JSON.stringify(payload, undefined, 2).replaceAll('\n', `\n${INDENT}`)
 }
 
+function describeOverrides({ overrides }: JobView): string | undefined {
+  if (!overrides) return undefined
+  const said = Object.entries(overrides).map(([name, value]: [string, string | number]) =>
+    name.endsWith('Ms') ? `${name.slice(0, -2)} ${formatDuration(Number(value))}` : `${name} ${value}`,
+  )
+  return said.join(', ')
+}
+
 function describe(output: Output, job: JobView): string {
   const held = job.heldBy && `${job.heldBy}, lease renewed ${formatDuration(job.renewedMsAgo)} ago`
   const rescued = job.rescuedBy && `by ${job.rescuedBy} at ${job.rescuedAt?.toISOString()}`
@@ -48,6 +56,7 @@ function describe(output: Output, job: JobView): string {
     ['Handed back', job.releases > 0 ? String(job.releases) : undefined],
     ['Held by', held],
     ['Rescued', rescued],
+    ['Overrides', describeOverrides(job)],
     ['Headers', Object.keys(job.headers).length > 0 ? JSON.stringify(job.headers) : undefined],
     ['Payload', describePayload(job)],
   ]

@@ -8,10 +8,15 @@ const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as c
 /** A hundred years. An instant so far ahead still is a Date, and its milliseconds survive JSON in Lua, which keeps 14 digits. */
 const LONGEST_MS = 36_500 * UNIT_MS.d
 
+/** A length of time in milliseconds as Moca stores it. */
+export function isDurationMs(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value <= LONGEST_MS
+}
+
 /** The length in milliseconds, rounded. Throws OptionError, naming `option`, for anything that is not a duration from zero to 36,500 days. */
 export function parseDuration(value: Duration, option: string): number {
   const ms = typeof value === 'number' ? value : parseText(value)
-  if (ms >= 0 && ms <= LONGEST_MS) return Math.round(ms)
+  if (isDurationMs(ms)) return Math.round(ms)
   throw new OptionError(
     `${option} must be a duration of zero or more, at most 36500d: milliseconds as a number, or a text like '500ms', '30s', '5m', '2h', '7d'; found ${describeValue(value)}`,
     { option, found: value },

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import * as fc from 'fast-check'
 import { OptionError } from '../errors.ts'
+import { resolveRetry } from '../job/retry-policy.ts'
 import {
   ENQUEUE_MANY,
   encodeOptions,
@@ -12,7 +13,8 @@ import {
 } from './enqueue-options.ts'
 
 const DAY_MS = 86_400_000
-const encode = (options: EnqueueOptions) => encodeOptions(options, DAY_MS)
+const CONTRACT = resolveRetry({}, 'retry')
+const encode = (options: EnqueueOptions) => encodeOptions(options, CONTRACT, DAY_MS)
 
 const at = new Date('2026-01-01T00:00:00Z')
 const TABLE: [EnqueueOptions, object, object][] = [
@@ -24,6 +26,13 @@ const TABLE: [EnqueueOptions, object, object][] = [
   [{ expiresIn: '1h' }, { x: 3_600_000 }, {}],
   [{ timeout: '30s', attempts: 1 }, { tm: 30_000, n: 1 }, {}],
   [{ timeout: 0 }, { tm: 0 }, {}],
+  [{ retry: { attempts: 3 } }, { n: 3 }, {}],
+  [{ attempts: 3, retry: { backoff: 'fixed', jitter: 0 } }, { n: 3, rt: { b: 'fixed', j: 0 } }, {}],
+  [{ retry: { delay: '1h', maxDelay: '2h' } }, { rt: { d: 3_600_000, m: 7_200_000 } }, {}],
+  [{ retry: { delay: '1h' } }, { rt: { d: 3_600_000 } }, {}],
+  [{ retry: {} }, {}, {}],
+  [{ keep: { completed: 0 } }, { kc: 0 }, {}],
+  [{ keep: {} }, {}, {}],
   [{ key: 'customer:7' }, { k: 'customer:7' }, { k: 'customer:7' }],
   [{ headers: { traceparent: '00-1' } }, { h: '{"traceparent":"00-1"}' }, {}],
   [{ headers: {} }, { h: '{}' }, {}],
@@ -82,12 +91,27 @@ const REFUSED: [Record<string, unknown>, RegExp][] = [
     { payload: 1 },
     /^Option payload is not one of enqueue: it is the second argument: enqueue\(job, payload, options\)\.$/,
   ],
+  [{ backoff: 'fixed' }, /^Option backoff is not one of enqueue: it belongs into retry: \{ backoff: 'fixed' \}\.$/],
+  [{ attempts: 3, retry: { attempts: 3 } }, /^Give either attempts or retry\.attempts, not both/],
+  [{ retry: 3 }, /^retry must be an object \{ attempts, .*found 3$/],
+  [{ retry: null }, /^retry must be an object.*found null$/],
+  [{ retry: ['1h'] }, /^retry must be an object.*found a list$/],
+  [{ retry: { attempts: 0 } }, /^retry: attempts must be a whole number from 1 to 1000, found 0$/],
+  [{ retry: { delay: 'soon' } }, /^retry: delay must be a duration/],
+  [{ retry: { backoff: 'linear' } }, /^retry: backoff must be 'exponential' or 'fixed', found "linear"$/],
+  [{ retry: { jitter: 5n } }, /^retry: jitter must be from 0 to 1, found 5n$/],
+  [{ retry: { max: 1 } }, /^retry has an unknown option max\. Known are attempts,/],
   [
-    { retry: { attempts: 3 } },
-    /^Option retry .* set with the job, by defineJob\(\{ retry \}\); a call can set only attempts,/,
+    { retry: { delay: '2h', maxDelay: '1h' } },
+    /^retry: maxDelay must be at least delay \(7200000 ms, which is given\)/,
   ],
-  [{ backoff: 'fixed' }, /^Option backoff .* set with the job, by defineJob\(\{ retry \}\)/],
-  [{ keep: {} }, /^Option keep .* defineJob\(\{ keep \}\)/],
+  [
+    { retry: { maxDelay: '1s' } },
+    /^retry: maxDelay must be at least delay \(2000 ms, which holds where none is given\)/,
+  ],
+  [{ keep: '1h' }, /^keep must be an object \{ completed \}; found "1h"$/],
+  [{ keep: { complete: 1 } }, /^keep has an unknown option complete\. Known is completed\.$/],
+  [{ keep: { completed: -1 } }, /^keep\.completed must be a duration/],
 ]
 
 for (const [options, message] of REFUSED) {
@@ -105,6 +129,14 @@ test('whatever is accepted is an object that JSON carries unchanged', () => {
       attempts: fc.integer({ min: 1, max: 1_000 }),
       key: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 50 }),
       idempotencyKey: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 50 }),
+      retry: fc.record(
+        {
+          backoff: fc.constantFrom('exponential', 'fixed'),
+          delay: fc.nat(600_000),
+          jitter: fc.double({ min: 0, max: 1, noNaN: true }),
+        },
+        { requiredKeys: [] },
+      ),
       headers: fc.dictionary(fc.string(), fc.string({ unit: 'binary', maxLength: 50 }), { maxKeys: 5 }),
     },
     { requiredKeys: [] },
@@ -119,12 +151,14 @@ test('whatever is accepted is an object that JSON carries unchanged', () => {
 })
 
 test('an item of enqueueMany takes its payload and no queue, and says so', () => {
-  assert.deepEqual(encodeOptions({ payload: 1, attempts: 2 } as EnqueueOptions, DAY_MS, ENQUEUE_MANY).entry, { n: 2 })
-  assert.throws(() => encodeOptions({ queue: 'long' } as EnqueueOptions, DAY_MS, ENQUEUE_MANY), {
+  assert.deepEqual(encodeOptions({ payload: 1, attempts: 2 } as EnqueueOptions, CONTRACT, DAY_MS, ENQUEUE_MANY).entry, {
+    n: 2,
+  })
+  assert.throws(() => encodeOptions({ queue: 'long' } as EnqueueOptions, CONTRACT, DAY_MS, ENQUEUE_MANY), {
     code: 'option_invalid',
     message: /^Option queue is not one of an item of enqueueMany: it holds for all items of a call: .*\{ queue \}/,
   })
-  assert.throws(() => encodeOptions({ dealy: 1 } as EnqueueOptions, DAY_MS, ENQUEUE_MANY), {
+  assert.throws(() => encodeOptions({ dealy: 1 } as EnqueueOptions, CONTRACT, DAY_MS, ENQUEUE_MANY), {
     message: /^An item of enqueueMany has no option dealy\. Did you mean delay\?/,
   })
 })

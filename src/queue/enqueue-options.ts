@@ -3,6 +3,8 @@ import { closest } from '../config/config-issues.ts'
 import { OptionError } from '../errors.ts'
 import { describeValue } from '../job/describe-value.ts'
 import { type Duration, parseDuration } from '../job/duration.ts'
+import type { JobOptions } from '../job/job.ts'
+import { isAttempts, parseRetry, type RetryOptions, type RetryPolicy } from '../job/retry-policy.ts'
 import type { EntryOptions } from './entry.ts'
 
 /** Options of one enqueued job. */
@@ -19,10 +21,14 @@ export interface EnqueueOptions {
   readonly idempotencyKey?: string
   /** Travel with the job, e.g. trace context. Together at most 8 KiB. */
   readonly headers?: Readonly<Record<string, string>>
-  /** Attempts in all for this job. */
+  /** Attempts in all for this job, instead of its contract's. Short for `retry: { attempts }`; give one of them. */
   readonly attempts?: number
-  /** Timeout of an attempt for this job. */
+  /** Timeout of an attempt for this job, instead of its contract's. */
   readonly timeout?: Duration
+  /** How this job is retried where not by its contract. What is left out stays the contract's, and follows it. */
+  readonly retry?: RetryOptions
+  /** How long the history shows this job, instead of its contract's. */
+  readonly keep?: NonNullable<JobOptions['keep']>
 }
 
 /** What enqueue.lua is told about one job besides type and payload. */
@@ -50,9 +56,10 @@ const NAMES = [
   'headers',
   'attempts',
   'timeout',
+  'retry',
+  'keep',
 ] as const satisfies readonly (keyof EnqueueOptions)[]
 
-const OF_THE_JOB = 'is set with the job, by defineJob({ retry }); a call can set only attempts and timeout'
 const HEADERS_LIMIT_BYTES = 8_192
 
 /** Which of the places for options of one job is looked at: they take the same, and each has a neighbour besides. */
@@ -65,11 +72,9 @@ export interface OptionsPlace {
 }
 
 const ELSEWHERE = {
-  retry: 'is set with the job, by defineJob({ retry }); a call can set only attempts, as attempts: 3, and timeout',
-  backoff: OF_THE_JOB,
-  maxDelay: OF_THE_JOB,
-  jitter: OF_THE_JOB,
-  keep: 'is set with the job, by defineJob({ keep })',
+  backoff: "belongs into retry: { backoff: 'fixed' }",
+  maxDelay: "belongs into retry: { maxDelay: '1h' }",
+  jitter: 'belongs into retry: { jitter: 0 }',
 }
 
 export const ENQUEUE: OptionsPlace = {
@@ -88,9 +93,10 @@ export const ENQUEUE_MANY: OptionsPlace = {
   ),
 }
 
-/** Checks and encodes the options of a job. Throws OptionError. */
+/** Checks and encodes the options of a job, whose contract has this retry policy. Throws OptionError. */
 export function encodeOptions(
   options: EnqueueOptions,
+  contract: RetryPolicy,
   idempotencyTtlMs: number,
   place: OptionsPlace = ENQUEUE,
 ): EncodedOptions {
@@ -114,18 +120,9 @@ export function encodeOptions(
   }
   if (options.expiresIn !== undefined) entry.x = parseDuration(options.expiresIn, 'expiresIn')
   if (options.timeout !== undefined) entry.tm = parseDuration(options.timeout, 'timeout')
-  if (options.attempts !== undefined) {
-    if (!Number.isInteger(options.attempts) || options.attempts < 1 || options.attempts > 1000) {
-      throw new OptionError(
-        `attempts must be a whole number from 1 to 1000; found ${describeValue(options.attempts)}`,
-        {
-          option: 'attempts',
-          found: options.attempts,
-        },
-      )
-    }
-    entry.n = options.attempts
-  }
+  if (options.attempts !== undefined) entry.n = requireAttempts(options.attempts, options.retry)
+  if (options.retry !== undefined) Object.assign(entry, encodeRetry(options.retry, contract))
+  if (options.keep !== undefined) Object.assign(entry, encodeKeep(options.keep))
   if (options.key !== undefined) {
     entry.k = requireText(options.key, 'key', 200)
     control.k = entry.k
@@ -190,6 +187,51 @@ function requireText(value: unknown, option: string, longest: number): string {
       found: value,
     },
   )
+}
+
+function requireAttempts(attempts: number, retry: RetryOptions | undefined): number {
+  if (!isAttempts(attempts)) {
+    throw new OptionError(`attempts must be a whole number from 1 to 1000; found ${describeValue(attempts)}`, {
+      option: 'attempts',
+      found: attempts,
+    })
+  }
+  if (retry?.attempts !== undefined) {
+    throw new OptionError('Give either attempts or retry.attempts, not both: they are the same', { option: 'attempts' })
+  }
+  return attempts
+}
+
+function encodeRetry(retry: RetryOptions, contract: RetryPolicy): Pick<EntryOptions, 'n' | 'rt'> {
+  if (!isPlainObject(retry)) {
+    throw new OptionError(
+      `retry must be an object { attempts, backoff, delay, maxDelay, jitter }; found ${describeValue(retry)}`,
+      { option: 'retry', found: retry },
+    )
+  }
+  const { attempts, backoff, delayMs, maxDelayMs, jitter } = parseRetry(retry, 'retry', contract, OptionError)
+  const rt = {
+    ...(backoff !== undefined && { b: backoff }),
+    ...(delayMs !== undefined && { d: delayMs }),
+    ...(maxDelayMs !== undefined && { m: maxDelayMs }),
+    ...(jitter !== undefined && { j: jitter }),
+  }
+  return { ...(attempts !== undefined && { n: attempts }), ...(Object.keys(rt).length > 0 && { rt }) }
+}
+
+function encodeKeep(keep: NonNullable<EnqueueOptions['keep']>): Pick<EntryOptions, 'kc'> {
+  if (!isPlainObject(keep)) {
+    throw new OptionError(`keep must be an object { completed }; found ${describeValue(keep)}`, {
+      option: 'keep',
+      found: keep,
+    })
+  }
+  const { completed, ...unknown } = keep
+  const strange = Object.keys(unknown)[0]
+  if (strange !== undefined) {
+    throw new OptionError(`keep has an unknown option ${strange}. Known is completed.`, { option: strange })
+  }
+  return completed === undefined ? {} : { kc: parseDuration(completed, 'keep.completed') }
 }
 
 function encodeHeaders(headers: Readonly<Record<string, string>>): string {

@@ -22,6 +22,10 @@ export interface EntryOptions {
   n?: number
   /** Timeout in ms, where not the contract's. */
   tm?: number
+  /** Retries, where not the contract's: backoff, delay and longest delay (ms), jitter. Read by `retryOf` alone. */
+  rt?: { b?: 'exponential' | 'fixed'; d?: number; m?: number; j?: number }
+  /** How long the history shows it once it completed (ms), where not the contract's. */
+  kc?: number
   /** Bytes of a large payload that stands beside the stream. */
   p?: number
   /** Entry of the attempt before. */

@@ -7,6 +7,7 @@ import type { Logger } from '../logger.ts'
 import { formatJobId } from '../job/job-id.ts'
 import { type Attempt, attemptNumber } from './attempt.ts'
 import { AttemptContext } from './attempt-context.ts'
+import { retryOf } from './job-overrides.ts'
 import type { Lane } from './lane.ts'
 import type { LeaseTable } from './lease-table.ts'
 import { decideFailure, type Outcome } from './outcome.ts'
@@ -385,8 +386,7 @@ export class Executor {
     const outcome = decideFailure({
       error,
       charged: options.a ?? 0,
-      allowed: options.n ?? handler.job.retry.attempts,
-      policy: handler.job.retry,
+      policy: retryOf(options, handler.job.retry),
       timeoutMs: options.tm ?? handler.job.timeoutMs,
       stopReason: attempt.stopReason,
       chance: Math.random(),

@@ -1,6 +1,7 @@
 import { formatJobId } from '../job/job-id.ts'
 import { type EntryOptions, parseOptions } from './entry.ts'
 import type { HistoryLine } from './history.ts'
+import { type JobOverrides, overridesOf } from './job-overrides.ts'
 
 /** Where a job stands. `gated`: it waits for its key. The last three: it ended, and the history still shows it. */
 export type JobStatus = (typeof JOB_STATUSES)[number]
@@ -33,6 +34,8 @@ export interface JobView {
   /** How often it was handed back by a worker that shut down or had fetched it too early. */
   readonly releases: number
   readonly headers: Readonly<Record<string, string>>
+  /** What it does otherwise than its contract, by the call that enqueued it. */
+  readonly overrides: JobOverrides | undefined
   /** By the server's clock, as every instant here. */
   readonly enqueuedAt: Date | undefined
   /** When a delayed job starts at the earliest. */
@@ -97,6 +100,7 @@ export function viewJob(job: StoredJob, standing: Standing): JobView {
     stalls: options.s ?? 0,
     releases: options.r ?? 0,
     headers: parseHeaders(options.h),
+    overrides: overridesOf(options),
     enqueuedAt: asDate(acceptedAtMs),
     dueAt: asDate(standing.dueAtMs),
     expiresAt: acceptedAtMs === undefined || options.x === undefined ? undefined : asDate(acceptedAtMs + options.x),

@@ -11,7 +11,6 @@ function decide(failure: Partial<Failure>): Outcome {
   return decideFailure({
     error: boom,
     charged: 0,
-    allowed: 3,
     policy: POLICY,
     timeoutMs: 1_000,
     stopReason: undefined,
@@ -31,7 +30,11 @@ const TABLE: [what: string, Partial<Failure>, object][] = [
   ['a second error waits longer', { charged: 1 }, { r: 'delayed', d: 4_000, a: true }],
   ['the last attempt that fails is the end', { charged: 2 }, { r: 'dead', rs: 'attempts used up', a: true }],
   ['more attempts than allowed are the end too', { charged: 7 }, { r: 'dead', rs: 'attempts used up', a: true }],
-  ['a job of one attempt is never retried', { allowed: 1 }, { r: 'dead', rs: 'attempts used up', a: true }],
+  [
+    'a job of one attempt is never retried',
+    { policy: { ...POLICY, attempts: 1 } },
+    { r: 'dead', rs: 'attempts used up', a: true },
+  ],
   ['retry() waits as it says', { error: retry({ after: '1m' }) }, { r: 'delayed', d: 60_000, a: true }],
   ['retry() at once', { error: retry({ after: 0 }) }, { r: 'delayed', d: 0, a: true }],
   ['retry() without a time follows the policy', { error: retry(), charged: 1 }, { r: 'delayed', d: 4_000, a: true }],

@@ -16,8 +16,7 @@ export interface Failure {
   readonly error: unknown
   /** Attempts charged before this one. */
   readonly charged: number
-  /** Attempts allowed in all. */
-  readonly allowed: number
+  /** Of this job: its contract's with what its entry says otherwise. */
   readonly policy: RetryPolicy
   readonly timeoutMs: number
   readonly stopReason: 'timeout' | 'lease_lost' | 'shutdown' | undefined
@@ -26,7 +25,7 @@ export interface Failure {
 }
 
 /** What becomes of a job whose handler threw. Pure. */
-export function decideFailure({ error, charged, allowed, policy, timeoutMs, stopReason, chance }: Failure): Outcome {
+export function decideFailure({ error, charged, policy, timeoutMs, stopReason, chance }: Failure): Outcome {
   const verdict = error instanceof Verdict ? error : undefined
   if (verdict?.kind === 'snooze') return { r: 'delayed', d: verdict.afterMs ?? 0 }
   if (verdict?.kind === 'cancel') return { r: 'cancelled' }
@@ -37,6 +36,6 @@ export function decideFailure({ error, charged, allowed, policy, timeoutMs, stop
   )
   if (verdict?.cause !== undefined) er.m = `${verdict.message}: ${er.m}`.slice(0, 500).toWellFormed()
   if (verdict && !verdict.mayRetry) return { r: 'dead', rs: 'failed for good', a: true, er }
-  if (charged + 1 >= allowed) return { r: 'dead', rs: 'attempts used up', a: true, er }
+  if (charged + 1 >= policy.attempts) return { r: 'dead', rs: 'attempts used up', a: true, er }
   return { r: 'delayed', d: verdict?.afterMs ?? retryDelayMs(policy, charged + 1, chance), a: true, er }
 }

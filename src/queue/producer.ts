@@ -209,7 +209,7 @@ export class Producer {
   ): EncodedJob {
     const isLarge = text.length * 3 > LARGE_PAYLOAD_BYTES && Buffer.byteLength(text) > LARGE_PAYLOAD_BYTES
     if (!options && !isLarge) return [job.type, '', text, '']
-    const { entry, control } = encodeOptions(options ?? {}, this.#deps.options.idempotencyTtlMs, where)
+    const { entry, control } = encodeOptions(options ?? {}, job.retry, this.#deps.options.idempotencyTtlMs, where)
     if (isLarge) {
       entry.p = Buffer.byteLength(text)
       control.big = true

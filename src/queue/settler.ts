@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import { type Attempt, attemptNumber } from './attempt.ts'
 import { historyLine } from './history.ts'
+import { keepCompletedMsOf } from './job-overrides.ts'
 import type { StreamLetter } from './keys.ts'
 import type { Lane } from './lane.ts'
 import type { LeaseTable } from './lease-table.ts'
@@ -174,7 +175,7 @@ export class Settler {
   #historyOf(attempt: Attempt, outcome: Outcome, endedAtMs: number): string {
     const letter =
       outcome.r === 'completed' ? 'c' : outcome.r === 'cancelled' ? 'x' : outcome.r === 'expired' ? 'e' : undefined
-    const keepMs = attempt.handler?.job.keepCompletedMs ?? 0
+    const keepMs = keepCompletedMsOf(attempt.options, attempt.handler?.job.keepCompletedMs ?? 0)
     if (letter === undefined || keepMs === 0 || this.#deps.history.entries === 0) return ''
     const tookMs = Math.round(endedAtMs - attempt.startedAtMs)
     const startedAt = Math.round(this.#deps.serverNow()) - tookMs

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { cancel, defineJob, fail, handle, type HandlerContext, retry, snooze } from '../../src/index.ts'
+import { cancel, defineJob, fail, handle, type HandlerContext, type JobView, retry, snooze } from '../../src/index.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { gate, openBench } from '../support/workbench.ts'
@@ -131,6 +131,46 @@ test('a call may allow other attempts than the contract', async () => {
   await bench.settled(2, 'dead')
   assert.equal((await bench.moca.queue.inspect(one.id))?.attempt, 1)
   assert.equal((await bench.moca.queue.inspect(six.id))?.attempt, 6)
+})
+
+test('a call may have its job retried otherwise than the contract says', async () => {
+  await using bench = openBench(redis)
+  const { queue } = bench.moca
+  const handler = handle(job, () => {
+    throw new Error('no')
+  })
+  // The third has an override of a newer release, which says nothing to this one.
+  const retry = { attempts: 3, backoff: 'fixed', delay: '1h', jitter: 0 } as const
+  const { id } = await queue.enqueue(job, 1, { retry })
+  const [many] = await queue.enqueueMany(job, [{ payload: 1, attempts: 2, retry: { delay: '2h', jitter: 0 } }])
+  const newer = { n: '7', rt: { b: 'random', d: '5 s', q: 1 }, kc: [] }
+  await bench.command('XADD', ':q:default', '*', 't', job.type, 'o', JSON.stringify(newer), 'd', '1')
+  bench.skipBalance() // that one was never accepted
+  await bench.startWorker({ handlers: [handler] })
+  await bench.settled(1, 'dead')
+  const events = await bench.settled(3 + 2, 'delayed')
+  assert.equal(events.length, 5, 'the newer one has the four attempts of its contract')
+
+  const view = await queue.inspect(id)
+  assert.deepEqual([view?.status, view?.attempt], ['delayed', 1])
+  assert.deepEqual(view?.overrides, { attempts: 3, backoff: 'fixed', delayMs: 3_600_000, jitter: 0 })
+  const waits = (one: JobView | undefined) => (one?.dueAt?.getTime() ?? 0) - (one?.errors[0]?.at.getTime() ?? 0)
+  assert.equal(waits(view), 3_600_000)
+  const other = await queue.inspect(many?.id ?? '')
+  assert.equal(waits(other), 7_200_000)
+  assert.deepEqual(other?.overrides, { attempts: 2, delayMs: 7_200_000, jitter: 0 })
+})
+
+test('a call may have its job shown longer, or not at all, once it completed', async () => {
+  await using bench = openBench(redis)
+  const { queue } = bench.moca
+  const brief = defineJob({ type: 'brief', keep: { completed: 0 } })
+  const shown = await queue.enqueue(brief, 1, { keep: { completed: '1h' } })
+  const hidden = await queue.enqueue(job, 1, { keep: { completed: 0 } })
+  await bench.startWorker({ handlers: [handle(brief, () => {}), handle(job, () => {})] })
+  await bench.settled(2, 'completed')
+  assert.equal((await queue.inspect(shown.id))?.status, 'completed')
+  assert.equal(await queue.inspect(hidden.id), undefined)
 })
 
 test('whatever is thrown is a failure, and the worker lives on', async () => {
