@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { OptionError, PayloadError } from '../errors.ts'
-import { cancel, describeError, fail, retry, snooze, Verdict } from './control-flow.ts'
+import { cancel, describeError, fail, KEPT_ERROR_BYTES, retry, snooze, stackOf, Verdict } from './control-flow.ts'
+import { storedBytes } from './stored-text.ts'
 
 test('what a handler throws says what it wants', () => {
   const cause = new Error('429')
@@ -47,15 +48,39 @@ test('whatever is thrown is described in bounded, well-formed text, and never th
   fc.assert(
     fc.property(strange, (thrown) => {
       const { m, st = '' } = describeError(thrown)
-      for (const [text, longest] of [
-        [m, 500],
-        [st, 1_500],
-      ] as const) {
-        assert.equal(typeof text, 'string')
-        assert.ok(text.length <= longest && text.isWellFormed())
+      for (const kept of [m, st]) {
+        assert.equal(typeof kept, 'string')
+        assert.ok(kept.isWellFormed())
       }
+      // As its entry holds it, with the attempt's number and instant.
+      assert.ok(
+        storedBytes(m) + storedBytes(st) + '{"n":1000,"at":1795539896662,"m":"","st":""},'.length <= KEPT_ERROR_BYTES,
+      )
     }),
   )
+})
+
+test('what costs most to store leaves room for the frames all the same', () => {
+  for (const text of ['\u0001', '\u007f', '"', '/', '😀', '\ud800', 'ä', 'x']) {
+    const { m, st = '' } = describeError(new Error(text.repeat(5_000)))
+    assert.ok(storedBytes(m) > 350 && storedBytes(m) <= 360, `${storedBytes(m)} bytes of ${JSON.stringify(text)}`)
+    assert.match(st, /^ {4}at .*control-flow\.test\.ts/)
+    assert.ok(storedBytes(m) + storedBytes(st) <= 720)
+  }
+})
+
+test('a stack is kept without the message, and told with it', () => {
+  const error = new TypeError('one\ntwo')
+  const { m, st } = describeError(error)
+  assert.doesNotMatch(st ?? '', /two/)
+  assert.equal(stackOf({ m, st: st as string }), `TypeError: one\ntwo\n${st}`)
+  const odd = describeError(Object.assign(new Error('x'), { stack: 'thrown by hand' }))
+  assert.deepEqual([odd.st, stackOf(odd)], ['thrown by hand', 'thrown by hand'])
+  assert.equal(stackOf(describeError('a text')), undefined)
+})
+
+test('what the handler said comes before what made it say so', () => {
+  assert.equal(describeError(new Error('429'), 'too many').m, 'too many: Error: 429')
 })
 
 test('a cut through a surrogate pair leaves no half of it', () => {

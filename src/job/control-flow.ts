@@ -1,5 +1,6 @@
 import { MocaError } from '../errors.ts'
 import { type Duration, parseDuration } from './duration.ts'
+import { cutStored, storedBytes } from './stored-text.ts'
 
 /** What a handler throws to say how its attempt ended, other than by an ordinary error. */
 export class Verdict extends Error {
@@ -37,27 +38,52 @@ export function cancel(reason = 'The handler cancelled its job'): Verdict {
   return new Verdict('cancel', reason, undefined, false)
 }
 
-/** The facts of an error that are kept with a job. Bounded: a message of 500 characters, a stack of 1,500. */
-export function describeError(error: unknown): { m: string; st?: string } {
-  const { m, st } = cutQuietly(error)
-  // A cut may go through a surrogate pair, and the server's JSON reader refuses half a pair.
-  return st === undefined ? { m: m.toWellFormed() } : { m: m.toWellFormed(), st: st.toWellFormed() }
+/** What of an error is kept with its job. */
+export interface ErrorFacts {
+  readonly m: string
+  /** Its frames, without the message above them; or what else its stack says. */
+  readonly st?: string
 }
+
+/** The most that a kept error takes in its entry, number and instant included: one of the shares of ENTRY_LIMIT_BYTES. */
+export const KEPT_ERROR_BYTES = 768
+/** `{"n":1000,"at":1795539896662,"m":"","st":""},` and a little more. */
+const FRAME_BYTES = 48
+const MESSAGE_BYTES = 360
+
+/** The facts of an error that are kept with a job, bounded. `said`: what the handler said besides; it comes first. */
+export function describeError(error: unknown, said?: string): ErrorFacts {
+  const { message, stack } = readQuietly(error)
+  const m = cutStored(said === undefined ? message : `${said}: ${message}`, MESSAGE_BYTES)
+  if (stack === undefined) return { m }
+  return { m, st: cutStored(stack, KEPT_ERROR_BYTES - FRAME_BYTES - storedBytes(m)) }
+}
+
+/** The stack of a kept error, as people know it. */
+export function stackOf({ m, st }: ErrorFacts): string | undefined {
+  return st?.startsWith(FRAME) ? `${m}\n${st}` : st
+}
+
+const FRAME = '    at '
 
 // Anything can be thrown, also what cannot be turned into a text: to describe it must not fail, or its worker would.
-function cutQuietly(error: unknown): { m: string; st?: string } {
+function readQuietly(error: unknown): { message: string; stack?: string } {
   try {
-    return cut(error)
+    return read(error)
   } catch {
-    return { m: 'The handler threw something that cannot be shown' }
+    return { message: 'The handler threw something that cannot be shown' }
   }
 }
 
-function cut(error: unknown): { m: string; st?: string } {
-  if (error instanceof Error) {
-    const code = error instanceof MocaError ? ` [${error.code}]` : ''
-    const message = `${error.name === 'Verdict' ? '' : `${error.name}: `}${error.message}${code}`.slice(0, 500)
-    return typeof error.stack !== 'string' ? { m: message } : { m: message, st: error.stack.slice(0, 1_500) }
-  }
-  return { m: String(error).slice(0, 500) }
+function read(error: unknown): { message: string; stack?: string } {
+  if (!(error instanceof Error)) return { message: String(error) }
+  const code = error instanceof MocaError ? ` [${error.code}]` : ''
+  const message = `${error.name === 'Verdict' ? '' : `${error.name}: `}${error.message}${code}`
+  return typeof error.stack === 'string' ? { message, stack: framesOf(error.stack) } : { message }
+}
+
+/** Above its frames a stack repeats the message: room that the frames need more. */
+function framesOf(stack: string): string {
+  const at = stack.search(/^ {4}at /m)
+  return at < 0 ? stack : stack.slice(at)
 }

@@ -5,7 +5,8 @@ import { describeValue } from '../job/describe-value.ts'
 import { type Duration, parseDuration } from '../job/duration.ts'
 import type { JobOptions } from '../job/job.ts'
 import { isAttempts, parseRetry, type RetryOptions, type RetryPolicy } from '../job/retry-policy.ts'
-import type { EntryOptions } from './entry.ts'
+import { MOST_BYTES_PER_UNIT, storedBytes } from '../job/stored-text.ts'
+import { type EntryOptions, HEADERS_LIMIT_BYTES } from './entry.ts'
 
 /** Options of one enqueued job. */
 export interface EnqueueOptions {
@@ -19,7 +20,7 @@ export interface EnqueueOptions {
   readonly key?: string
   /** A second enqueue with the same key within `idempotencyTtl` (24 h) adds nothing and returns the first one's id: 1 to 500 characters. */
   readonly idempotencyKey?: string
-  /** Travel with the job, e.g. trace context. Together at most 8 KiB. */
+  /** Travel with the job, e.g. trace context. Together at most 8 KiB, as JSON within JSON. */
   readonly headers?: Readonly<Record<string, string>>
   /** Attempts in all for this job, instead of its contract's. Short for `retry: { attempts }`; give one of them. */
   readonly attempts?: number
@@ -59,8 +60,6 @@ const NAMES = [
   'retry',
   'keep',
 ] as const satisfies readonly (keyof EnqueueOptions)[]
-
-const HEADERS_LIMIT_BYTES = 8_192
 
 /** Which of the places for options of one job is looked at: they take the same, and each has a neighbour besides. */
 export interface OptionsPlace {
@@ -247,8 +246,12 @@ function encodeHeaders(headers: Readonly<Record<string, string>>): string {
       throw new OptionError(`Header ${name} must be a text; found ${typeof value}`, { option: 'headers', found: name })
   }
   const text = JSON.stringify(headers)
-  if (Buffer.byteLength(text) > HEADERS_LIMIT_BYTES) {
-    throw new OptionError(`The headers have more than ${HEADERS_LIMIT_BYTES} bytes together`, { option: 'headers' })
+  // Most headers need no count.
+  if (text.length * MOST_BYTES_PER_UNIT > HEADERS_LIMIT_BYTES && storedBytes(text) > HEADERS_LIMIT_BYTES) {
+    throw new OptionError(
+      `The headers have more than ${HEADERS_LIMIT_BYTES} bytes together, as JSON within JSON: quotes, slashes and control characters take more than one. Put large values into the payload.`,
+      { option: 'headers' },
+    )
   }
   return text
 }

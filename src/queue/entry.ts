@@ -56,5 +56,18 @@ export function parseOptions(text: string): Readonly<EntryOptions> {
   return text === '' ? NONE : (JSON.parse(text) as EntryOptions)
 }
 
-/** Payloads above this many bytes stand beside the stream, so that a read of many entries stays small. */
+/**
+ * The most that a job takes in a stream or a record: type, options and payload. Whoever reads 256 of them counts on at most 8 MiB.
+ *
+ * | share       | bytes           |                                                                              |
+ * | ----------- | --------------- | ---------------------------------------------------------------------------- |
+ * | payload     | 16,384          | a larger one stands beside the stream                                        |
+ * | headers     | 8,192           | more are refused                                                             |
+ * | errors      | 8 x 768 = 6,144 | KEPT_ERROR_BYTES; texts are cut                                              |
+ * | all else    | 2,048           | type (100), key (200 characters: 1,200), counters, instants, overrides       |
+ *
+ * Texts within the options count as they are stored, escapes included (job/stored-text.ts).
+ */
+export const ENTRY_LIMIT_BYTES = 32_768
 export const LARGE_PAYLOAD_BYTES = 16_384
+export const HEADERS_LIMIT_BYTES = 8_192

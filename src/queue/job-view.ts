@@ -1,3 +1,4 @@
+import { stackOf } from '../job/control-flow.ts'
 import { formatJobId } from '../job/job-id.ts'
 import { type EntryOptions, parseOptions } from './entry.ts'
 import type { HistoryLine } from './history.ts'
@@ -104,7 +105,7 @@ export function viewJob(job: StoredJob, standing: Standing): JobView {
     enqueuedAt: asDate(acceptedAtMs),
     dueAt: asDate(standing.dueAtMs),
     expiresAt: acceptedAtMs === undefined || options.x === undefined ? undefined : asDate(acceptedAtMs + options.x),
-    errors: (options.er ?? []).map(({ n, at, m, st }) => ({ attempt: n, at: new Date(at), message: m, stack: st })),
+    errors: (options.er ?? []).map((er) => ({ attempt: er.n, at: new Date(er.at), message: er.m, stack: stackOf(er) })),
     reason: options.rs,
     diedAt: asDate(options.da),
     heldBy: standing.heldBy,

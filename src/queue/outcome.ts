@@ -1,12 +1,12 @@
 import { HandlerTimeoutError } from '../errors.ts'
-import { describeError, Verdict } from '../job/control-flow.ts'
+import { describeError, type ErrorFacts, Verdict } from '../job/control-flow.ts'
 import { type RetryPolicy, retryDelayMs } from '../job/retry-policy.ts'
 
 /** How an attempt ended, as settle.lua is told (its field names). */
 export type Outcome =
   | { readonly r: 'completed' }
-  | { readonly r: 'delayed'; readonly d: number; readonly a?: true; readonly er?: { m: string; st?: string } }
-  | { readonly r: 'dead'; readonly rs: string; readonly a?: true; readonly er?: { m: string; st?: string } }
+  | { readonly r: 'delayed'; readonly d: number; readonly a?: true; readonly er?: ErrorFacts }
+  | { readonly r: 'dead'; readonly rs: string; readonly a?: true; readonly er?: ErrorFacts }
   | { readonly r: 'released' }
   | { readonly r: 'aside' }
   | { readonly r: 'cancelled' }
@@ -33,8 +33,8 @@ export function decideFailure({ error, charged, policy, timeoutMs, stopReason, c
   if (stopReason === 'shutdown' && !verdict) return { r: 'released' }
   const er = describeError(
     stopReason === 'timeout' && !verdict ? new HandlerTimeoutError(timeoutMs) : (verdict?.cause ?? error),
+    verdict?.cause === undefined ? undefined : verdict.message,
   )
-  if (verdict?.cause !== undefined) er.m = `${verdict.message}: ${er.m}`.slice(0, 500).toWellFormed()
   if (verdict && !verdict.mayRetry) return { r: 'dead', rs: 'failed for good', a: true, er }
   if (charged + 1 >= policy.attempts) return { r: 'dead', rs: 'attempts used up', a: true, er }
   return { r: 'delayed', d: verdict?.afterMs ?? retryDelayMs(policy, charged + 1, chance), a: true, er }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { cancel, defineJob, fail, handle, type HandlerContext, type JobView, retry, snooze } from '../../src/index.ts'
+import { storedBytes } from '../../src/job/stored-text.ts'
+import { ENTRY_LIMIT_BYTES } from '../../src/queue/entry.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { gate, openBench } from '../support/workbench.ts'
@@ -117,7 +119,49 @@ test('of many failures the first and the last seven are kept, each bounded', asy
     errors.map(({ attempt }) => attempt),
     [1, 14, 15, 16, 17, 18, 19, 20],
   )
-  for (const { message, stack = '' } of errors) assert.ok(message.length <= 500 && stack.length <= 1_500)
+  for (const { message, stack = '' } of errors) {
+    assert.ok(storedBytes(message) <= 360)
+    assert.ok(stack.startsWith(`${message}\n    at `))
+  }
+})
+
+test('a job stays within its bound, whatever its texts and errors are made of', async () => {
+  await using bench = openBench(redis)
+  const type = 'x'.repeat(100)
+  const costly = defineJob({ type, retry: { attempts: 1_000, delay: 0 } })
+  const texts = ['\u0001', '\u007f', '/', '"', '\\', '😀', '\ud800', '\u2028', 'x']
+  const handler = handle(costly, ({ payload, attempt }) => {
+    const [first = ''] = String(payload)
+    const said = first.repeat(10_000)
+    // Each way in which a text gets in.
+    if (attempt % 3 === 1) throw fail(said, { cause: new Error(said) })
+    if (attempt % 3 === 2) throw Object.assign(new Error(said), { stack: said })
+    throw new Error(said)
+  })
+  await bench.startWorker({ handlers: [handler] })
+  for (const text of texts) {
+    // The longest of each that is accepted: all in all 16 KiB of payload, 8 KiB of headers, a key of 200 characters.
+    const most = (bytes: number, stored: (text: string) => number) =>
+      text.repeat(Math.floor((bytes - stored('')) / (stored(text) - stored(''))))
+    const payload = most(16_384, (value) => Buffer.byteLength(JSON.stringify(value)))
+    const header = most(8_192, (value) => storedBytes(JSON.stringify({ h: value })))
+    const { id } = await bench.moca.queue.enqueue(costly, payload, {
+      key: text.isWellFormed() ? text.repeat(200 / text.length) : 'k',
+      headers: { h: header },
+      expiresIn: '36500d',
+      timeout: '36500d',
+      attempts: 20,
+      retry: { backoff: 'exponential', delay: 0, maxDelay: '36500d', jitter: 1 / 3 },
+      keep: { completed: '36500d' },
+    })
+    const [event] = (await bench.settled(texts.indexOf(text) + 1, 'dead', { timeoutMs: 20_000 })).slice(-1)
+    assert.equal(event?.id, id)
+    assert.equal((await bench.moca.queue.inspect(id))?.errors.length, 8)
+    const bytes = await bench.command<number>('HSTRLEN', ':q:default:recs', id.replace('default.0.', ''))
+    const what = `${bytes} bytes with ${JSON.stringify(text)}`
+    assert.ok(bytes <= ENTRY_LIMIT_BYTES, what)
+    assert.ok(bytes > ENTRY_LIMIT_BYTES * 0.85, `${what}: the test does not come near the bound`)
+  }
 })
 
 test('a call may allow other attempts than the contract', async () => {
