@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import { Connection } from '../redis/connection.ts'
@@ -19,6 +19,7 @@ import { loadScripts } from './scripts.ts'
 class KeeperThread {
   readonly #data: KeeperData
   readonly #post: (message: FromKeeper) => void
+  readonly #unheard: () => ToKeeper | undefined
   readonly #table: LeaseTable
   readonly #vitals: Float64Array
   readonly #link: Link<NamespaceConnection>
@@ -36,9 +37,11 @@ class KeeperThread {
   /** Taken from the table and not yet handed back: a failed attempt to do so is repeated. */
   #unreturned: HeldEntry[] = []
 
-  constructor(data: KeeperData, post: (message: FromKeeper) => void) {
+  /** `unheard`: the next message that was sent and has not been received yet. */
+  constructor(data: KeeperData, post: (message: FromKeeper) => void, unheard: () => ToKeeper | undefined) {
     this.#data = data
     this.#post = post
+    this.#unheard = unheard
     this.#table = new LeaseTable(data.memory)
     this.#vitals = new Float64Array(data.vitals)
     this.#clockOffsetMs = data.clock.monotonicMs - data.clock.hrtimeMs
@@ -119,13 +122,7 @@ class KeeperThread {
 
   async #tick(open: NamespaceConnection): Promise<void> {
     const at = this.#now()
-    this.#unreturned.push(...this.#table.takeUnstarted(at - this.#data.handBackMs))
-    if (this.#unreturned.length > 0) {
-      const entries = this.#unreturned.filter((entry) => this.#streams[entry.ref])
-      await this.#release(open, entries)
-      this.#unreturned = this.#unreturned.filter((entry) => !entries.includes(entry))
-      this.#post({ kind: 'returned', count: entries.length, unseen: 0 })
-    }
+    await this.#returnUnstarted(open, at)
     if (this.#isMainBlocked(at)) await this.#returnUnseen(open)
     if (at - this.#pingedAt >= this.#data.leaseMs / 3) {
       this.#pingedAt = at
@@ -139,6 +136,19 @@ class KeeperThread {
       this.#renewedAt = at
       this.#vitals[0] = at
     }
+  }
+
+  async #returnUnstarted(open: NamespaceConnection, at: number): Promise<void> {
+    // Timers come before messages: a session that began before `at` must be known, or what it holds is taken in the name of an older one.
+    for (let message = this.#unheard(); message; message = this.#unheard()) this.receive(message)
+    const consumer = this.#consumer
+    if (consumer === undefined) return // nothing is held yet
+    this.#unreturned.push(...this.#table.takeUnstarted(at - this.#data.handBackMs))
+    if (this.#unreturned.length === 0) return
+    const entries = this.#unreturned.filter((entry) => this.#streams[entry.ref])
+    await this.#release(open, consumer, entries)
+    this.#unreturned = this.#unreturned.filter((entry) => !entries.includes(entry))
+    this.#post({ kind: 'returned', count: entries.length, unseen: 0 })
   }
 
   /** The main thread's monotonic clock. */
@@ -189,15 +199,16 @@ class KeeperThread {
         if (!names.has(`${ref}:${entry}`)) unseen.push({ slot: -1, ref, entry, times })
     }
     if (unseen.length === 0) return
-    await this.#release(open, unseen)
+    await this.#release(open, consumer, unseen)
     this.#post({ kind: 'returned', count: unseen.length, unseen: unseen.length })
   }
 
-  async #release(open: NamespaceConnection, entries: readonly HeldEntry[]): Promise<void> {
+  /** In the name of the session in which this was decided: arriving late, it leaves alone what a newer one holds. */
+  async #release(open: NamespaceConnection, consumer: string, entries: readonly HeldEntry[]): Promise<void> {
     const { workerId, queues } = this.#data
     for (let from = 0; from < entries.length; from += LEASE_PAGE) {
       const page = entries.slice(from, from + LEASE_PAGE)
-      const header = { w: workerId, q: queues, n: page.length }
+      const header = { w: workerId, c: consumer, q: queues, n: page.length }
       const flat = page.flatMap((held) => {
         return [
           streamNumber(queues, this.#streamOf(held)),
@@ -248,7 +259,11 @@ function forwardingLogger(post: (message: FromKeeper) => void): Logger {
 
 const port = parentPort
 if (port) {
-  const keeper = new KeeperThread(workerData as KeeperData, (message) => port.postMessage(message))
+  const keeper = new KeeperThread(
+    workerData as KeeperData,
+    (message) => port.postMessage(message),
+    () => receiveMessageOnPort(port)?.message as ToKeeper | undefined,
+  )
   port.on('message', (message: ToKeeper) => keeper.receive(message))
   await keeper.run()
   port.close()

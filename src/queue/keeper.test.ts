@@ -6,6 +6,7 @@ import { waitFor } from '../../test/support/wait-for.ts'
 import { silentLogger } from '../logger.ts'
 import { Keeper } from './keeper.ts'
 import { LeaseTable } from './lease-table.ts'
+import { loadScripts } from './scripts.ts'
 
 // The keeper's thread against a real server, with a lease table that the test fills as a worker's main thread does. That
 // thread's event loop counts as blocked unless the test lets it turn.
@@ -129,30 +130,60 @@ test('a process whose event loop is blocked keeps all its leases while a job run
   })
 })
 
-test('what was taken from an earlier session and could not be handed back is left alone in the next one', async () => {
-  await using kept = await startKeeper('unreturned')
-  const { scene, table, keeper } = kept
-  // Its commands lie in the network until the keeper gives the connection up, and are lost with it.
-  servers.proxy.setFaults({ kind: 'hole', direction: 'toServer', name: /:keeper$/ })
-  const entry = await kept.fetch()
-  kept.turn()
-  const slot = table.hold(0, entry, performance.now())
-  await waitFor(() => !table.isHeld(slot), { describe: 'the keeper to take it' })
-  await waitFor(() => servers.proxy.holding > 0, { describe: 'its word to lie in the network' })
+for (const fate of ['is lost', 'arrives late']) {
+  test(`what was taken from an earlier session is left alone in the next one, whose hand-back ${fate}`, async () => {
+    await using kept = await startKeeper(`unreturned-${fate.replaceAll(' ', '-')}`)
+    const { scene, table, keeper } = kept
+    // What the keeper hands back lies in the network, from the first try on, until it is lost with its connection or arrives.
+    servers.proxy.setFaults({
+      kind: 'hole',
+      direction: 'toServer',
+      name: /:keeper$/,
+      from: new RegExp(loadScripts().release.sha),
+    })
+    const entry = await kept.fetch()
+    kept.turn()
+    const slot = table.hold(0, entry, performance.now())
+    await waitFor(() => !table.isHeld(slot), { describe: 'the keeper to take it' })
+    await waitFor(() => servers.proxy.holding > 0, { describe: 'its word to lie in the network' })
 
-  // The server comes back without the reading: the same entry is read again, in the next session, and runs.
-  table.release(slot)
-  await scene.command('XGROUP', 'SETID', ':q:default', 'w', '0')
-  await scene.command('XACK', ':q:default', 'w', entry)
-  const [again] = await scene.fetch('default', 1, 'm', 'w1.2')
-  assert.equal(again?.entry, entry)
-  keeper.setConsumer('w1.2')
-  assert.ok(table.start(table.hold(0, entry, performance.now()), Number.POSITIVE_INFINITY))
-  servers.proxy.heal({ isLost: true })
+    // The server comes back without the reading: the same entry is read again, in the next session, and runs.
+    table.release(slot)
+    await scene.command('XGROUP', 'SETID', ':q:default', 'w', '0')
+    await scene.command('XACK', ':q:default', 'w', entry)
+    const [again] = await scene.fetch('default', 1, 'm', 'w1.2')
+    assert.equal(again?.entry, entry)
+    keeper.setConsumer('w1.2')
+    assert.ok(table.start(table.hold(0, entry, performance.now()), Number.POSITIVE_INFINITY))
+    servers.proxy.heal({ isLost: fate === 'is lost' })
 
-  await waitFor(async () => ((await kept.pending(entry))?.times ?? 0) >= 3, {
-    describe: 'the lease of what runs to be renewed twice',
+    await waitFor(async () => ((await kept.pending(entry))?.times ?? 0) >= 3, {
+      describe: 'the lease of what runs to be renewed twice',
+    })
+    assert.equal((await kept.pending(entry))?.consumer, 'w1.2')
+    assert.equal(await scene.command('XLEN', ':q:default:front'), 0, 'nothing was handed back')
   })
-  assert.equal((await kept.pending(entry))?.consumer, 'w1.2')
-  assert.equal(await scene.command('XLEN', ':q:default:front'), 0, 'nothing was handed back')
+}
+
+test('what a new session holds is handed back in its name, though the keeper has much to hear before', async () => {
+  await using kept = await startKeeper('much-to-hear')
+  const { scene, table, keeper } = kept
+  const main = { queue: 'default', letter: 'm' } as const
+  const many = Array.from({ length: 200_000 }, () => main)
+  for (let session = 2; session <= 5; session++) {
+    const consumer = `w1.${session}`
+    await scene.enqueue('default', [{}])
+    const [fetched] = await scene.fetch('default', 1, 'm', consumer)
+    assert.ok(fetched)
+    table.beat()
+    // While it hears the first, the others come: more than it hears in one turn of its event loop, so that its timers come between.
+    keeper.setStreams(many)
+    for (let message = 0; message < 1_500; message++) keeper.setStreams([main])
+    keeper.setConsumer(consumer)
+    const slot = table.hold(0, fetched.entry, performance.now() - HAND_BACK_MS * 2)
+    await waitFor(async () => (await scene.command('XLEN', ':q:default:front')) === session - 1, {
+      describe: 'the hand-back',
+    })
+    table.release(slot)
+  }
 })

@@ -279,7 +279,7 @@ export const FAILING_CASES: readonly FailingCase[] = [
       const held = await scene.read('a', 'm', 3)
       await scene.namespace.command('XDEL', `${scene.namespace.prefix}q:${QUEUE}`, held[1]?.entry ?? '')
       const args = held.flatMap(({ letter, entry }) => [`1${letter}`, entry, ''])
-      return { header: { w: 'a', q: [QUEUE], n: 3 }, args }
+      return { header: { w: 'a', c: 'a.1', q: [QUEUE], n: 3 }, args }
     },
   },
   {

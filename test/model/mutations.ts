@@ -313,6 +313,12 @@ export const MUTATIONS: readonly Mutation[] = [
     to: '',
   },
   {
+    name: 'release: takes from the session that followed',
+    in: 'release',
+    from: 'and sessionOf(who) <= session',
+    to: '',
+  },
+  {
     name: 'renew: takes what belongs to another worker',
     in: 'renew',
     from: 'or not isOf(who, a.w)',

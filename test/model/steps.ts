@@ -27,7 +27,7 @@ export type Step =
   | { do: 'read'; by: number; letter: string; count: number; reply?: 'lost' | 'old session' }
   | { do: 'settle'; by: number; picks: (Pick & { outcome: number })[]; history?: true }
   | { do: 'renew'; by: number; picks: Pick[] }
-  | { do: 'release'; by: number; picks: Pick[]; decided?: 'now' | 'before a renewal' }
+  | { do: 'release'; by: number; picks: Pick[]; decided?: 'now' | 'before a renewal' | 'in an earlier session' }
   | { do: 'session'; by: number; keep: number }
   | { do: 'late adoption'; by: number }
   | { do: 'crash'; by: number }
@@ -137,7 +137,9 @@ export class RandomSteps {
           do: 'release',
           by,
           picks: this.#some(3, () => this.#pick()),
-          ...(random.chance(2) && { decided: random.pick(['now', 'before a renewal'] as const) }),
+          ...(random.chance(2) && {
+            decided: random.pick(['now', 'before a renewal', 'in an earlier session'] as const),
+          }),
         }
       case 'session':
         return { do: 'session', by, keep: random.int(256) }

@@ -41,20 +41,23 @@ export async function renew(stage: Stage, { by, picks }: StepOf<'renew'>): Promi
 export async function release(stage: Stage, { by, picks, decided }: StepOf<'release'>): Promise<void> {
   const worker = await connected(stage, by)
   const attempts = picked(stage, worker, picks)
+  const isEarlier = decided === 'in an earlier session'
+  const consumer = consumerOf({ ...worker, session: worker.session - (isEarlier ? 1 : 0) })
   let expected = 0
   const flat = attempts.flatMap((attempt) => {
     const job = stage.model.current(worker.name, attempt.letter, attempt.entry)
     const deliveries = job?.deliveries ?? 1
-    if (job && decided !== 'before a renewal') {
+    // What it runs is held by its present session.
+    if (job && decided !== 'before a renewal' && !isEarlier) {
       stage.model.release(job)
       expected++
     }
-    const seen = decided === undefined ? '' : String(decided === 'now' ? deliveries : deliveries - 1)
-    return [...references([attempt]), seen]
+    if (decided === undefined || isEarlier) return [...references([attempt]), '']
+    return [...references([attempt]), String(decided === 'now' ? deliveries : deliveries - 1)]
   })
   const released = await stage.namespace.run<number>(
     'release',
-    { w: worker.name, q: [QUEUE], n: attempts.length },
+    { w: worker.name, c: consumer, q: [QUEUE], n: attempts.length },
     flat,
   )
   must('only its owner hands an attempt back', released === expected, () => `${released} released, not ${expected}`)

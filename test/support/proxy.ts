@@ -17,6 +17,8 @@ export interface Fault {
   readonly direction?: Direction
   /** Only connections whose client named itself so (CLIENT SETNAME). Default: all, those without a name included. */
   readonly name?: RegExp
+  /** Begins, for each connection, with the bytes that match (a command arrives in one piece as a rule). Default: at once. */
+  readonly from?: RegExp
   /** Only connections that are open when the fault begins: new ones are fine. Default: false. */
   readonly isForOldOnly?: boolean
 }
@@ -81,11 +83,19 @@ export class Proxy {
   /** Replaces the faults that are in force. */
   setFaults(...faults: Fault[]): void {
     const old = new Set(this.#pairs)
-    this.#faults = faults.map((fault) => ({
-      ...fault,
-      hits: (pair) =>
-        (fault.name === undefined || fault.name.test(pair.name)) && (fault.isForOldOnly !== true || old.has(pair)),
-    }))
+    this.#faults = faults.map((fault) => {
+      const begun = new WeakSet<Pair>()
+      return {
+        ...fault,
+        hits: (pair) =>
+          (fault.name === undefined || fault.name.test(pair.name)) &&
+          (fault.isForOldOnly !== true || old.has(pair)) &&
+          (fault.from === undefined || begun.has(pair)),
+        begin: (pair, text) => {
+          if (fault.from?.test(text) === true) begun.add(pair)
+        },
+      }
+    })
     for (const pair of this.#pairs) pair.pump()
   }
 
@@ -122,6 +132,8 @@ export class Proxy {
 
 interface ActiveFault extends Fault {
   readonly hits: (pair: Pair) => boolean
+  /** Told of all that arrives. */
+  readonly begin: (pair: Pair, text: string) => void
 }
 
 interface Parcel {
@@ -188,6 +200,7 @@ class Pair {
   }
 
   #push(direction: Direction, bytes: Buffer | undefined): void {
+    for (const fault of this.#faults()) if (fault.from !== undefined) fault.begin(this, bytes?.toString('latin1') ?? '')
     this.#queues[direction].push({ bytes, at: performance.now() })
     this.pump()
   }
