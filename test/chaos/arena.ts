@@ -96,10 +96,12 @@ export class Arena {
     const redis = await startRedis({ ...options.redis })
     const proxy = await startProxy({ targetPort: () => redis.port })
     const losses: Loss[] = []
+    // A call that is repeated is to fail soon. Any other fails the run, and a busy machine may be slow to answer.
+    const isPersistent = options.load?.isPersistent === true
     const moca = createMoca({
       namespace: NAMESPACE,
-      redis: { url: redis.url, replyTimeout: 1_500 },
-      queue: { enqueueTimeout: 2_000 },
+      redis: { url: redis.url, replyTimeout: isPersistent ? 1_500 : 20_000 },
+      queue: { enqueueTimeout: isPersistent ? 2_000 : 20_000 },
       onLoss: (loss) => losses.push(loss),
     })
     await moca.connect()

@@ -78,7 +78,7 @@ export class Member {
 
   async ready(): Promise<void> {
     await waitFor(() => this.#isReady || !this.isAlive, {
-      timeoutMs: 30_000,
+      timeoutMs: 60_000,
       describe: `worker ${this.pid} to be ready`,
     })
     if (!this.isAlive) throw new Error(`worker ${this.pid} ended while starting (exit code ${this.exitCode})`)
