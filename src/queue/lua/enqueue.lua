@@ -43,6 +43,11 @@ if a.max then
   if a.atomic and room < n and room < newcomers() then room = 0 end
 end
 
+-- Before the first job: it has an id above the boot, too.
+local counters = base(q) .. ':n'
+local before = tonumber(call('HGET', counters, 'accepted') or 0)
+if before == 0 then register(q) end
+
 local accepted = 0
 local soonest = nil
 
@@ -108,13 +113,9 @@ else
   for j = 1, n do out[j + 2] = accept(j * 4 - 2) end
 end
 
+out[1] = before + accepted
 if accepted > 0 then
-  local key = base(q) .. ':n'
-  out[1] = call('HINCRBY', key, 'accepted', accepted)
-  call('HSET', key, 'acceptedAt', out[2])
-  if out[1] == accepted then register(q) end
+  call('HSET', counters, 'accepted', int(out[1]), 'acceptedAt', out[2])
   if soonest then wake(q, soonest) end
-else
-  out[1] = tonumber(call('HGET', base(q) .. ':n', 'accepted') or 0)
 end
 return out

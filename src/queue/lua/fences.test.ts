@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { fenceOf } from '../../job/job-id.ts'
 import { ScriptScene } from '../../../test/model/script-scene.ts'
 
 test('attack 4: the next job of a key has a higher fence though the clock was set back before it came', async () => {
@@ -40,6 +41,44 @@ test('attack 4: fences grow in a queue that its first job made, though the clock
   await scene.settle(first, { r: 'released' })
   const second = await scene.readOne('a', 'f')
   assert.ok(second.fence > first.fence)
+})
+
+const FIRST_CALLS = {
+  'one job': (scene: ScriptScene) => scene.enqueue({}),
+  'a delayed job before it': async (scene: ScriptScene) => {
+    await scene.enqueue({ in: 60_000 })
+    return scene.enqueue({})
+  },
+  'many plain jobs': async ({ namespace }: ScriptScene) => {
+    const [, , first = ''] = await namespace.run<string[]>('enqueue', { q: 'q', n: 2, plain: 'x' }, ['1', '2'])
+    return [first]
+  },
+  'a worker that had connected': async (scene: ScriptScene) => {
+    await scene.connectWorker()
+    return scene.enqueue({})
+  },
+}
+
+for (const [name, enqueue] of Object.entries(FIRST_CALLS)) {
+  test(`attack 4: the first job of a forgotten queue goes on above the boot, though the clock was set back (${name})`, async () => {
+    await using scene = await ScriptScene.open()
+    await scene.namespace.flush()
+    const boot = await scene.newLife('producer')
+    scene.pass(-1_000)
+    const [first = ''] = await enqueue(scene)
+    assert.ok(fenceOf(first, '0-0') > fenceOf(boot, '0-0'), `${first} is not above ${boot}`)
+  })
+}
+
+test('attack 4: a queue that had delayed jobs alone goes on above the next boot, though the clock was set back', async () => {
+  await using scene = await ScriptScene.open()
+  await scene.namespace.flush()
+  await scene.newLife('producer')
+  await scene.enqueue({ in: 60_000 })
+  const boot = await scene.newLife('producer')
+  scene.pass(-1_000)
+  const [first = ''] = await scene.enqueue({})
+  assert.ok(fenceOf(first, '0-0') > fenceOf(boot, '0-0'), `${first} is not above ${boot}`)
 })
 
 test('a key that is used many times in a millisecond does not run ahead of the clock', async () => {

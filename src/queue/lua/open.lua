@@ -21,10 +21,8 @@ end
 
 -- Everything that is added to a queue from now on, anew or again, has an id above `<ms>-0`: ids are not issued twice, fences grow.
 local function goAbove(q, ms)
-  local id = int(ms) .. '-0'
-  raiseFloor(q, id)
-  local main = pcall_('XINFO', 'STREAM', base(q))
-  if not main.err and idMs(main[8]) < ms then call('XSETID', base(q), id) end
+  raiseFloor(q, int(ms) .. '-0')
+  liftMain(q)
 end
 
 local boots = P .. 'boots'

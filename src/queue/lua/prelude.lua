@@ -57,14 +57,27 @@ local function raiseFloor(q, id)
   if toMs > ms or (toMs == ms and toSeq > seq) then call('HSET', base(q) .. ':n', 'floor', id) end
 end
 
--- Makes a queue known. What is added again in it gets a fence above the boot of this life of the server, and above what somebody was
--- told in an earlier one (open.lua).
+-- Lets the main stream's own ids (XADD *) go on above the floor, too, before it has its first entry as well.
+local function liftMain(q)
+  local key = base(q)
+  local main = pcall_('XINFO', 'STREAM', key)
+  if main.err and pcall_('XGROUP', 'CREATE', key, GROUP, '0', 'MKSTREAM').err then return end
+  local ms, seq = floorOf(q)
+  local last = main[8] or '0-0'
+  if idMs(last) < ms or (idMs(last) == ms and tonumber(sub(last, find(last, '-', 1, true) + 1)) < seq) then
+    call('XSETID', key, int(ms) .. '-' .. int(seq))
+  end
+end
+
+-- Makes a queue known. What is added to it, anew or again, gets an id above the boot of this life of the server, and above what somebody
+-- was told in an earlier one (open.lua).
 local function register(q)
   if call('SADD', P .. 'queues', q) == 0 then return end
   local boot = call('XREVRANGE', P .. 'boots', '+', '-', 'COUNT', 1)[1]
   if boot then raiseFloor(q, boot[1]) end
   local told = call('GET', P .. 'floor')
   if told then raiseFloor(q, told) end
+  liftMain(q)
 end
 
 -- Adds an entry with an id of at least `ms`, above everything in the stream, above the floor, never before now.
