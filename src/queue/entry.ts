@@ -52,8 +52,40 @@ export interface KeptError {
 
 const NONE: EntryOptions = Object.freeze({})
 
+const KINDS: Readonly<Record<keyof EntryOptions, 'string' | 'number' | 'object'>> = {
+  i: 'string',
+  at: 'number',
+  a: 'number',
+  s: 'number',
+  c: 'number',
+  r: 'number',
+  k: 'string',
+  h: 'string',
+  x: 'number',
+  n: 'number',
+  tm: 'number',
+  rt: 'object',
+  kc: 'number',
+  p: 'number',
+  f: 'string',
+  ls: 'number',
+  er: 'object',
+  rs: 'string',
+  da: 'number',
+  rb: 'string',
+  ra: 'number',
+}
+
+/** Throws for a text that no release wrote: see `options` in lua/prelude.lua, which judges alike. */
 export function parseOptions(text: string): Readonly<EntryOptions> {
-  return text === '' ? NONE : (JSON.parse(text) as EntryOptions)
+  if (text === '') return NONE
+  const options = JSON.parse(text) as Record<string, unknown> | null
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw new TypeError('no object')
+  for (const name in options) {
+    const kind = KINDS[name as keyof EntryOptions] as string | undefined
+    if (kind !== undefined && typeof options[name] !== kind) throw new TypeError(`${name} is no ${kind}`)
+  }
+  return options
 }
 
 /**

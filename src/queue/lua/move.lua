@@ -11,11 +11,8 @@ local counters = { cancel = 'cancelled', purge = 'purged' }
 
 -- Where a job stands: "stream", letter, entry | "delayed" | "dead" | "gated" | nil.
 local function locate(id)
-  local at = call('HGET', where, id)
-  if at then
-    local colon = #at - find(string.reverse(at), ':', 1, true) + 1
-    return 'stream', sub(at, 1, colon - 1), sub(at, colon + 1)
-  end
+  local letter, entry = string.match(call('HGET', where, id) or '', '^(.+):(%d+%-%d+)$')
+  if entry then return 'stream', letter, entry end
   if call('HEXISTS', recs, id) == 1 then
     if call('ZSCORE', later, id) then return 'delayed' end
     if call('ZSCORE', dead, id) then return 'dead' end

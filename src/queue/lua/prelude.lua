@@ -105,16 +105,42 @@ local function record(flags, t, o, d) return flags .. '\n' .. t .. '\n' .. o .. 
 
 local function parseRecord(text)
   local a = find(text, '\n', 1, true)
-  local b = find(text, '\n', a + 1, true)
-  local c = find(text, '\n', b + 1, true)
+  local b = a and find(text, '\n', a + 1, true)
+  local c = b and find(text, '\n', b + 1, true)
+  if not c then return 'r', '?', '', text end -- damaged: whoever reads it finds no handler
   return sub(text, 1, a - 1), sub(text, a + 1, b - 1), sub(text, b + 1, c - 1), sub(text, c + 1)
 end
 
--- A job's options; none for a text that is not an object: a foreign entry must not stop a script half way.
+-- The kind of value of an option (entry.ts); nil for one of another release. No table: every script would make it anew, used or not.
+local function kindOf(name)
+  local word = ' ' .. name .. ' '
+  if find(' at a s c r x n tm kc p ls da ra ', word, 1, true) then return 'number' end
+  if find(' i k h f rs rb ', word, 1, true) then return 'string' end
+  if find(' er rt ', word, 1, true) then return 'table' end
+end
+
+-- cjson reads numbers that it refuses to write.
+local function isWritable(value)
+  if type(value) == 'number' then return value - value == 0 end
+  if type(value) ~= 'table' then return true end
+  for _, each in pairs(value) do
+    if not isWritable(each) then return false end
+  end
+  return true
+end
+
+-- A job's options, and whether they are what they should be. What is not is left out: a foreign or damaged entry must not stop a script
+-- half way, and what stands behind it.
 local function options(o)
-  if o == '' then return {} end
+  if o == '' then return {}, true end
   local fine, value = pcall(cjson.decode, o)
-  return fine and type(value) == 'table' and value or {}
+  if not fine or type(value) ~= 'table' or value[1] ~= nil then return {}, false end
+  for name, each in pairs(value) do
+    if type(each) ~= (kindOf(name) or type(each)) or not isWritable(each) then fine, value[name] = false, nil end
+  end
+  if value.f and not find(value.f, '^%d+%-%d+$') then fine, value.f = false, nil end
+  if value.er and value.er[1] == nil and next(value.er) then fine, value.er = false, nil end
+  return value, fine
 end
 
 -- The stream that a job goes back to: one rescued from a dead worker stays a suspect, one that was charged for it runs alone.

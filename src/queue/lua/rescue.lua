@@ -4,7 +4,8 @@
 --   at: instant (ms) at which this was sent, by the server's clock as well as the sender knows it, within: ms that it may be off }
 -- Each attempt by the lease of the worker that has it, as that worker registered it; `lease` is for those that nobody knows.
 -- The first rescue is not charged (the job may only have been prefetched); from then on it is a suspect, whose entry is pending
--- only while it runs, and each further one is charged. `grace`: jobs of a side stream that no worker has read so long are dead.
+-- only while it runs, and each further one is charged. An entry that is not one of a job is dead at once.
+-- `grace`: jobs of a side stream that no worker has read so long are dead.
 -- One that comes late does nothing: what held it up (a cut network, a server that hung, a clock that was set) aged everybody's leases.
 -- Returns { next cursor ("0-0" = done), rescued, dead, then "<id> <consumer it was taken from>" ... }.
 --#prelude
@@ -20,7 +21,7 @@ local registered = call('HGETALL', P .. 'workers:lease')
 for j = 1, #registered, 2 do
   local lease = tonumber(registered[j + 1])
   leases[registered[j]] = lease
-  shortest = math.min(shortest, lease)
+  if lease then shortest = math.min(shortest, lease) end
 end
 local function leaseOf(consumer) return leases[string.match(consumer, '^(.*)%.%d+$')] or a.lease end
 
@@ -37,14 +38,19 @@ for _, p in ipairs(pending) do
   if idle >= lease and ageOfBoot >= lease then
     local t, o, d = readEntry(key, entry)
     if t then
-      local opts = options(o)
+      local opts, isSound = options(o)
       local id = opts.i or entry
       local charged = (opts.s or 0) > 0
       opts.i, opts.f, opts.s = id, entry, (opts.s or 0) + 1
       opts.rb, opts.ra = a.consumer, at
       if not opts.at then opts.at = idMs(entry) end
       if charged then opts.c = (opts.c or 0) + 1 end
-      if (opts.c or 0) >= a.maxStalls then
+      if not isSound then
+        -- As a worker does that reads it.
+        note(opts, { n = (opts.a or 0), at = at, m = 'The entry is not one of a job of this layout' })
+        bury(q, letter, entry, id, t, opts, d, 'unreadable')
+        out[3] = out[3] + 1
+      elseif (opts.c or 0) >= a.maxStalls then
         note(opts, { n = (opts.a or 0), at = at, m = 'The worker ' .. owner .. ' died while it ran this job' })
         bury(q, letter, entry, id, t, opts, d, 'stalled')
         out[3] = out[3] + 1
