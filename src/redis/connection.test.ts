@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { after, before, test } from 'node:test'
@@ -51,6 +52,50 @@ test('an answer that is an error rejects, and the connection goes on', async () 
   using connection = await open()
   await assert.rejects(connection.send(['NOSUCHCOMMAND']), /unknown command/)
   assert.deepEqual([await connection.send(['PING']), connection.isOpen], ['PONG', true])
+})
+
+function scriptOf(text: string) {
+  return { text, sha: createHash('sha1').update(text).digest('hex') }
+}
+
+const append = scriptOf("return redis.call('RPUSH', KEYS[1], ARGV[1])")
+
+test('calls of scripts keep their order when the server forgets the scripts, and each is done once', async () => {
+  using connection = await open()
+  await connection.run(append, 'order', ['0'])
+  const sent: Promise<unknown>[] = []
+  sent.push(connection.send(['SCRIPT', 'FLUSH']), connection.run(append, 'order', ['1']))
+  const refusedFirst = connection.send(['PING'])
+  // The second is refused well after the first: whatever is called between must wait for it.
+  sent.push(
+    connection.send(['XREAD', 'BLOCK', '50', 'STREAMS', 'none', '$'], 50),
+    connection.run(append, 'order', ['2']),
+  )
+  await refusedFirst
+  sent.push(connection.run(append, 'order', ['3']))
+  await Promise.all(sent)
+  await connection.run(append, 'order', ['4'])
+  assert.deepEqual(await connection.send(['LRANGE', 'order', '0', '-1']), ['0', '1', '2', '3', '4'])
+})
+
+test('a script that the server can neither know nor load rejects, and the connection goes on', async () => {
+  using connection = await open()
+  await assert.rejects(connection.run(scriptOf('no Lua'), 'x', []), /Error compiling script/)
+  assert.equal(await connection.run(append, 'after', ['1']), 1)
+})
+
+test('calls of scripts that wait for the server to know them reject when the connection breaks', async () => {
+  using connection = await open()
+  const sent: Promise<unknown>[] = [connection.send(['SCRIPT', 'FLUSH']), connection.run(append, 'broken', ['1'])]
+  const refusedFirst = connection.send(['PING'])
+  sent.push(connection.send(['XREAD', 'BLOCK', '60000', 'STREAMS', 'none', '$'], 60_000))
+  sent.push(connection.run(append, 'broken', ['2']))
+  await refusedFirst
+  const [, ...calls] = [...sent, connection.run(append, 'broken', ['3'])]
+  const all = Promise.allSettled(calls)
+  connection.destroy()
+  assert.deepEqual(new Set((await all).map(({ status }) => status)), new Set(['rejected']))
+  await assert.rejects(connection.run(append, 'broken', ['4']), ConnectionError)
 })
 
 for (const policy of ['allkeys-lru', 'volatile-ttl']) {

@@ -26,6 +26,13 @@ export interface StoredScript {
   readonly sha: string
 }
 
+interface ScriptCall {
+  readonly script: StoredScript
+  readonly command: readonly string[]
+  readonly resolve: (reply: unknown) => void
+  readonly reject: (error: Error) => void
+}
+
 const CHECK_MS = 500
 
 type Client = RedisClientType<Record<never, never>, Record<never, never>, Record<never, never>, 2>
@@ -48,6 +55,11 @@ export class Connection {
   #waitingSince = 0
   #allowedMs = 0
   #checkedAt = performance.now()
+  #callsUnderWay = 0
+  /** Calls of scripts that the server did not know. */
+  #refusedCalls: ScriptCall[] = []
+  /** Calls that came while others were refused. */
+  #waitingCalls: ScriptCall[] = []
   readonly #watch: NodeJS.Timeout
 
   private constructor(client: Client, options: RedisOptions, clientId: number, server: ServerIdentity) {
@@ -119,12 +131,52 @@ export class Connection {
     return this.#client.sendCommand<T>(args as string[]).then(this.#answered, this.#refused)
   }
 
-  /** Runs a script by its hash, by its text when the server does not know it. */
+  /**
+   * Runs a script by its hash. When the server does not know it (SCRIPT FLUSH, or nobody loaded it), it is loaded, and what was refused
+   * is sent again, in order: until then, later calls wait. One that was under way already is out of reach: it overtakes a refused one
+   * when another process loads the script just between the two.
+   */
   run<T>(script: StoredScript, prefix: string, args: readonly string[]): Promise<T> {
-    return this.send<T>(['EVALSHA', script.sha, '1', prefix, ...args]).catch((error: Error) => {
-      if (!error.message.startsWith('NOSCRIPT')) throw error
-      return this.send<T>(['EVAL', script.text, '1', prefix, ...args])
+    return new Promise((resolve, reject) => {
+      const call = { script, command: ['EVALSHA', script.sha, '1', prefix, ...args], resolve, reject } as ScriptCall
+      if (this.#refusedCalls.length > 0) this.#waitingCalls.push(call)
+      else this.#call(call)
     })
+  }
+
+  #call(call: ScriptCall): void {
+    this.#callsUnderWay++
+    this.send(call.command).then(
+      (reply) => {
+        this.#callsUnderWay--
+        call.resolve(reply)
+        if (this.#refusedCalls.length > 0) this.#goOn()
+      },
+      (error: Error) => {
+        this.#callsUnderWay--
+        if (error.message.startsWith('NOSCRIPT')) this.#refusedCalls.push(call)
+        else call.reject(error)
+        if (this.#refusedCalls.length > 0) this.#goOn()
+      },
+    )
+  }
+
+  /** Once all that was under way is answered: loads what the server does not know, and lets everybody through. */
+  #goOn(): void {
+    if (this.#callsUnderWay > 0) return
+    const scripts = new Map(this.#refusedCalls.map(({ script }) => [script.sha, script.text]))
+    Promise.all([...scripts.values()].map((text) => this.send(['SCRIPT', 'LOAD', text]))).then(
+      () => this.#letThrough((call) => this.#call(call)),
+      (error: Error) => this.#letThrough((call) => call.reject(error)),
+    )
+  }
+
+  #letThrough(settleRefused: (call: ScriptCall) => void): void {
+    const [refused, waiting] = [this.#refusedCalls, this.#waitingCalls]
+    this.#refusedCalls = []
+    this.#waitingCalls = []
+    for (const call of refused) settleRefused(call)
+    for (const call of waiting) this.#call(call)
   }
 
   /**
