@@ -57,8 +57,8 @@ export async function openNamespace(
 }
 
 /**
- * Loads the scripts that the server does not know. A script sent as text after its hash was refused would be overtaken by the next call
- * of it, and jobs of one key would change places.
+ * Loads the scripts that the server does not know. Not on the first refusal: a call that is refused is overtaken by the next one when
+ * another process loads the script between the two, and jobs of one key would change places.
  */
 async function loadMissing(connection: Connection): Promise<void> {
   const scripts = Object.values(loadScripts())

@@ -73,9 +73,10 @@ test('open refuses a namespace of another layout, and writes nothing', async () 
   assert.deepEqual(await connection.send(['KEYS', '*']), ['{moca:scripts}:layout'])
 })
 
-test('a script is sent by its hash, and by its text to a server that does not know it', async () => {
+test('a script is sent by its hash, and loaded by a server that does not know it', async () => {
   await connection.send(['FLUSHALL'])
   await connection.send(['SCRIPT', 'FLUSH'])
+  await connection.send(['CONFIG', 'RESETSTAT'])
   const header = JSON.stringify({ pair: 'a/b', queues: [], groups: false })
   const run = async () => {
     const [id, state] = await connection.run<[string, string, string]>(loadScripts().open, '{moca:scripts}:', [header])
@@ -85,7 +86,8 @@ test('a script is sent by its hash, and by its text to a server that does not kn
   assert.deepEqual([first, await run()], ['new', [boot, 'known']])
   assert.equal(await connection.send(['GET', '{moca:scripts}:layout']), LAYOUT)
   const stats = await connection.send<string>(['INFO', 'commandstats'])
-  assert.match(stats, /cmdstat_eval:calls=1,/)
+  assert.match(stats, /cmdstat_script\|load:calls=1,/)
+  assert.match(stats, /cmdstat_evalsha:calls=3,/)
 })
 
 test('a patch changes the joined text and with it the hash', () => {
