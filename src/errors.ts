@@ -103,6 +103,13 @@ export class UnsuitableServerError extends MocaError {
   }
 }
 
+/** A server that does not let this user in, or does not permit it a command. Facts: `found` (its answer), `command`, `key`. */
+export class AccessError extends MocaError {
+  constructor(message: string, facts: ErrorFacts, cause: unknown) {
+    super('redis_refused', message, { facts, cause })
+  }
+}
+
 /** The namespace was written by another release whose layout this one does not know. Facts: `found`, `known`. */
 export class LayoutError extends MocaError {
   constructor(found: string, known: string) {

@@ -3,6 +3,7 @@
 export { type ConfigInput, type App, type QueueInput, type WorkerInput } from './config/options.ts'
 export { defineApp, defineConfig, type MocaConfig } from './config/config.ts'
 export {
+  AccessError,
   ClosedError,
   ConfigError,
   ConnectionError,

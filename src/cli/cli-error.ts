@@ -1,4 +1,5 @@
 import {
+  AccessError,
   ConfigError,
   ConnectionError,
   EnqueueError,
@@ -64,9 +65,9 @@ function codeOf(error: unknown): string {
   return isRefusal(error) ? 'redis_refused' : 'unexpected'
 }
 
-/** What the server answers when it does not let somebody in, or do something. Connection errors have it as their cause. */
+/** What the server answers when it cannot do something. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof Error && /^(NOAUTH|WRONGPASS|NOPERM|MISCONF|OOM) /.test(error.message)
+  return error instanceof Error && /^(MISCONF|OOM) /.test(error.message)
 }
 
 function advise(error: unknown): [fix: string, exitCode: ExitCode] {
@@ -75,12 +76,14 @@ function advise(error: unknown): [fix: string, exitCode: ExitCode] {
   if (error instanceof ConfigError)
     return ['Change the configuration, the environment variable or the flag that is named.', EXIT.wrongUse]
   if (error instanceof OptionError) return ['See --help of the command.', EXIT.wrongUse]
-  if (error instanceof ConnectionError && isRefusal(error.cause)) {
+  if (error instanceof AccessError && error.facts.command === undefined) {
     return [
       'Redis runs, and refuses the user or password. They are part of redis.url of the configuration, or of REDIS_URL.',
       EXIT.unreachable,
     ]
   }
+  if (error instanceof AccessError)
+    return ['Grant the user what the message names: see docs/reference/redis-user.md.', EXIT.problem]
   if (error instanceof ConnectionError || error instanceof EnqueueError) {
     return [
       'Is Redis running, and is its address right? It is redis.url of the configuration, or REDIS_URL. --timeout waits longer.',
@@ -93,7 +96,7 @@ function advise(error: unknown): [fix: string, exitCode: ExitCode] {
     return ['Change the server as the message says, then try again.', EXIT.problem]
   if (isRefusal(error)) {
     return [
-      'Redis runs, and refused a command. Change what the message names: permissions of the user, memory or disk of the server.',
+      'Redis runs, and refused a command. Change what the message names: memory or disk of the server.',
       EXIT.problem,
     ]
   }

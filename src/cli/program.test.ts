@@ -118,16 +118,46 @@ test('a server that refuses the password or a command is told from one that cann
     await redis.cli(['CONFIG', 'SET', 'requirepass', 'hunter2'])
     const wrong = await project.run(['queue', 'status'], { REDIS_URL: `redis://:wrong@${host}` })
     assert.equal(wrong.code, 3)
-    assert.match(wrong.stderr, /WRONGPASS[^]*Fix: {5}Redis runs, and refuses the user or password/)
+    assert.match(
+      wrong.stderr,
+      /lets nobody in with this user and password: WRONGPASS[^]*Fix: {5}Redis runs, and refuses/,
+    )
+    const none = await project.run(['queue', 'status'], { REDIS_URL: `redis://${host}` })
+    assert.equal(none.code, 3)
+    assert.match(none.stderr, /wants a password, and redis\.url has none: NOAUTH/)
+    assert.doesNotMatch(wrong.stderr + none.stderr, /:wrong|hunter2/)
     const right = { REDIS_URL: `redis://:hunter2@${host}` }
     assert.equal((await project.run(['queue', 'status'], right)).code, 0)
     const may = ['+@read', '+@connection', '+info', '+client', '~*', '>hunter2', 'on']
     await redis.cli(['-a', 'hunter2', 'ACL', 'SETUSER', 'reader', ...may])
     const reader = await project.run(['queue', 'status', '--json'], { REDIS_URL: `redis://reader:hunter2@${host}` })
     const { error, code, fix, exitCode } = JSON.parse(reader.stderr)
-    assert.match(error, /^NOPERM/)
-    assert.match(fix, /permissions of the user/)
+    assert.match(error, /^Redis refused SCRIPT\|EXISTS to this user: NOPERM/)
+    assert.match(fix, /docs\/reference\/redis-user\.md/)
     assert.deepEqual([code, exitCode, reader.code], ['redis_refused', 1, 1])
+    const lacks = async (command: string, args: string[], grant: string[] = []) => {
+      await redis.cli(['-a', 'hunter2', 'ACL', 'SETUSER', 'reader', 'reset', ...may, '+@all', command, ...grant])
+      const ended = await project.run(args, { REDIS_URL: `redis://reader:hunter2@${host}` })
+      assert.equal(ended.code, 1, ended.stderr)
+      return ended.stderr
+    }
+    const list = ['queue', 'list', '--queue', 'default', '--status', 'dead']
+    assert.match(
+      await lacks('-zrange', list),
+      /Redis refused ZRANGE \{moca:default\}:q:default:dead to this user: NOPERM[^]*Grant \+zrange/,
+    )
+    assert.match(
+      await lacks('-evalsha', ['queue', 'status']),
+      /Redis refused the script open to this user: NOPERM[^]*Grant \+evalsha/,
+    )
+    assert.match(
+      await lacks('-xlen', ['queue', 'status', '--queue', 'default']),
+      /Redis refused the script count to this user: ERR[^]*Grant/,
+    )
+    assert.match(
+      await lacks('+get', ['queue', 'status'], ['resetkeys', '~other:*']),
+      /Redis refused the script open to this user: NOPERM[^]*keys[^]*Grant the keys ~\{moca:default\}:\*/,
+    )
   } finally {
     await redis.stop()
   }

@@ -198,6 +198,35 @@ test('warns of handlers for a queue that the configuration does not know', async
   }
 })
 
+test('ends when Redis does not let it in at the start; when it does not any more later, it goes on trying', async () => {
+  const locked = await startRedis()
+  try {
+    await locked.cli(['CONFIG', 'SET', 'requirepass', 'hunter2'])
+    const { host } = new URL(locked.url)
+    const start = (secret: string) =>
+      project.start(['worker', 'start', '--namespace', 'locked'], { REDIS_URL: `redis://:${secret}@${host}` })
+    const wrong = await start('hunter3').ended
+    assert.equal(wrong.code, 3, wrong.stderr)
+    assert.match(wrong.stderr, /lets nobody in with this user and password: WRONGPASS[^]*Fix:/)
+    assert.doesNotMatch(wrong.stderr + wrong.stdout, /hunter/)
+
+    const right = start('hunter2')
+    await right.said(/The worker works/)
+    await locked.cli(['-a', 'hunter2', 'CONFIG', 'SET', 'requirepass', 'another'])
+    await locked.cli(['-a', 'another', 'CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'])
+    await right.said(/Could not connect; trying again/)
+    await right.said(/lets nobody in with this user and password: WRONGPASS/)
+    await locked.cli(['-a', 'another', 'CONFIG', 'SET', 'requirepass', 'hunter2'])
+    await right.said(/"msg":"Connected"|Connected/)
+    right.kill('SIGTERM')
+    const { code, stdout, stderr } = await right.ended
+    assert.equal(code, 0, stdout + stderr)
+    assert.doesNotMatch(stdout + stderr, /hunter/)
+  } finally {
+    await locked.stop()
+  }
+})
+
 test('refuses what cannot work, before any work', async () => {
   const empty = await Project.make({ REDIS_URL: redis.url }, { 'moca.config.mjs': `export default {}` })
   const broken = await Project.make(

@@ -1,5 +1,6 @@
 import { systemClock } from '../clock.ts'
 import { LayoutError } from '../errors.ts'
+import { asAccessError } from '../redis/access.ts'
 import type { Connection } from '../redis/connection.ts'
 import { keyPrefix } from './keys.ts'
 import { LAYOUT, loadScripts } from './scripts.ts'
@@ -49,7 +50,12 @@ export async function openNamespace(
   const header = JSON.stringify({ pair, queues, groups: makeGroups, seen: seenMs })
   try {
     await loadMissing(connection)
-    const [bootId, , openedAt] = await connection.run<[string, string, string]>(loadScripts().open, prefix, [header])
+    const { open } = loadScripts()
+    const [bootId, , openedAt] = await connection
+      .run<[string, string, string]>(open, prefix, [header])
+      .catch((error: unknown) => {
+        throw asAccessError(error, { command: ['EVALSHA', prefix], script: open.name })
+      })
     return new NamespaceConnection(connection, prefix, bootId, Number(openedAt) - systemClock.wallMs())
   } catch (error) {
     throw asLayoutError(error)
@@ -62,9 +68,13 @@ export async function openNamespace(
  */
 async function loadMissing(connection: Connection): Promise<void> {
   const scripts = Object.values(loadScripts())
-  const known = await connection.send<number[]>(['SCRIPT', 'EXISTS', ...scripts.map(({ sha }) => sha)])
+  const send = <T>(...command: string[]) =>
+    connection.send<T>(command).catch((error: unknown) => {
+      throw asAccessError(error, { command })
+    })
+  const known = await send<number[]>('SCRIPT', 'EXISTS', ...scripts.map(({ sha }) => sha))
   const missing = scripts.filter((_, index) => known[index] !== 1)
-  await Promise.all(missing.map(({ text }) => connection.send(['SCRIPT', 'LOAD', text])))
+  await Promise.all(missing.map(({ text }) => send('SCRIPT', 'LOAD', text)))
 }
 
 /** Turns a script's refusal of the layout into a LayoutError; anything else comes back as it is. */

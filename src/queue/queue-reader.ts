@@ -1,3 +1,4 @@
+import { type Asked, asAccessError } from '../redis/access.ts'
 import { gateKey, GROUP, keyPrefix, largePayloadKey, queueKey, type StreamLetter, streamKey } from './keys.ts'
 import { asLayoutError, type NamespaceConnection } from './namespace.ts'
 import { loadScripts, type ScriptName } from './scripts.ts'
@@ -282,29 +283,34 @@ export class QueueReader {
   }
 
   run<T>(script: ScriptName, args: readonly string[]): Promise<T> {
-    return this.#withOpen(({ connection, prefix }) => connection.run<T>(loadScripts()[script], prefix, args))
+    const asked = { command: ['EVALSHA', this.prefix], script }
+    return this.#withOpen(({ connection, prefix }) => connection.run<T>(loadScripts()[script], prefix, args), asked)
   }
 
   send<T>(command: readonly string[]): Promise<T> {
-    return this.#withOpen(({ connection }) => connection.send<T>(command))
+    return this.#withOpen(({ connection }) => connection.send<T>(command), { command })
   }
 
   /** Sends commands whose answers belong to one instant. */
   // They are handed over in one turn of the event loop, so that nothing of another caller comes between them.
   async atomically<T extends unknown[]>(commands: readonly (readonly string[])[]): Promise<T> {
     return this.#withOpen(async ({ connection }) => {
-      const sent = [['MULTI'], ...commands, ['EXEC']].map((command) => connection.send(command))
+      const sent = [['MULTI'], ...commands, ['EXEC']].map((command) =>
+        connection.send(command).catch((error: unknown) => {
+          throw asAccessError(error, { command })
+        }),
+      )
       const replies = await Promise.all(sent)
       return replies.at(-1) as T
     })
   }
 
-  async #withOpen<T>(ask: (open: NamespaceConnection) => Promise<T>): Promise<T> {
+  async #withOpen<T>(ask: (open: NamespaceConnection) => Promise<T>, asked?: Asked): Promise<T> {
     const open = await this.#open()
     try {
       return await ask(open)
     } catch (error) {
-      if (!isNamespaceGone(error)) throw asLayoutError(error)
+      if (!isNamespaceGone(error)) throw asAccessError(asLayoutError(error), asked)
       // The server forgot everything since this connection was opened (FLUSHALL): a new one opens the namespace again.
       open.destroy()
       return ask(await this.#open())

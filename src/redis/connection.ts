@@ -1,5 +1,6 @@
 import { createClient, type RedisClientOptions, type RedisClientType } from '@redis/client'
-import { ConfigError, ConnectionError, UnsuitableServerError } from '../errors.ts'
+import { ConfigError, ConnectionError, MocaError, UnsuitableServerError } from '../errors.ts'
+import { asLoginError } from './access.ts'
 
 /** How to reach a Redis server. */
 export interface RedisOptions {
@@ -80,7 +81,7 @@ export class Connection {
     this.#watch.unref()
   }
 
-  /** Opens a connection; refuses a server that must not be used (too old, evicting keys, a replica). */
+  /** Opens a connection; refuses a server that must not be used (too old, evicting keys, a replica), or that does not let this user in. */
   static async open(options: RedisOptions, name: string): Promise<Connection> {
     const timeoutMs = options.connectTimeoutMs ?? 5_000
     const client = makeClient(options.url, timeoutMs)
@@ -112,7 +113,8 @@ export class Connection {
       return new Connection(client, options, id, server)
     } catch (cause) {
       destroyQuietly(client)
-      if (cause instanceof UnsuitableServerError || cause instanceof ConnectionError) throw cause
+      const refusal = asLoginError(cause, where)
+      if (refusal instanceof MocaError) throw refusal
       const message = cause instanceof Error ? cause.message : String(cause)
       throw new ConnectionError(`Could not connect to Redis at ${where}: ${message}`, cause)
     } finally {

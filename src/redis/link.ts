@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../clock.ts'
 import { ClosedError, ConnectionError, MocaError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import { asAccessError } from './access.ts'
 
 const FIRST_DELAY_MS = 20
 const LONGEST_DELAY_MS = 1_000
@@ -16,7 +17,7 @@ export interface Breakable {
 
 /**
  * Keeps one `T` open: opens it, and when it breaks opens another, with back-off and jitter, until closed.
- * `get()` is what is open now; `ready()` waits for it. An error that another try cannot mend (e.g. an unknown layout) rejects
+ * `get()` is what is open now; `ready()` waits for it. An error that another try cannot mend (e.g. an unknown layout, a wrong password) rejects
  * everybody who waits, and trying goes on at the longest delay: the server may be mended without a restart of this process.
  */
 export class Link<T extends Breakable> {
@@ -108,7 +109,8 @@ export class Link<T extends Breakable> {
         this.#told = { reason: reason.message, atMs: this.#clock.monotonicMs() }
         this.#log.warn({ reason: reason.message }, 'The connection broke; opening another')
       } catch (cause) {
-        const error = cause instanceof Error ? cause : new Error(String(cause))
+        const refusal = asAccessError(cause)
+        const error = refusal instanceof Error ? refusal : new Error(String(refusal))
         this.#lastError = error
         const isFinal = error instanceof MocaError && !error.retryable
         if (isFinal) this.#settleWaiters((waiter) => waiter.reject(error))
