@@ -47,6 +47,7 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<v
       return judgeReadiness(worker.health(), config, systemClock.monotonicMs() - startedAtMs, stop.aborted)
     },
     metrics: () => metrics.read(),
+    onError: (error) => log.warn({ reason: error.message }, 'An error of the server that answers probes; it goes on'),
   })
   try {
     await listen(health, options, moca)

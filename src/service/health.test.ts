@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { request } from 'node:http'
+import { Server } from 'node:net'
 import { test } from 'node:test'
 import { HealthServer, type Readiness } from './health.ts'
 
@@ -42,6 +45,33 @@ test('says with 503 why it is not ready', async () => {
 test('answers with 500 when the metrics cannot be read', async () => {
   await using server = await serve(ready, () => Promise.reject(new Error('broken')))
   assert.equal((await server.get('/metrics')).status, 500)
+})
+
+test('an error of the server while it listens ends nothing: it is told, and answering goes on', async (t) => {
+  const made = t.mock.method(Server.prototype, 'listen')
+  const told: string[] = []
+  const server = new HealthServer({
+    readiness: () => ready,
+    metrics: async () => ({ contentType: '', text: '' }),
+    onError: ({ message }) => told.push(message),
+  })
+  const port = await server.start(0, '127.0.0.1')
+  const http = made.mock.calls[0]?.this as Server
+  // As for accept() without a free file descriptor.
+  http.emit('error', new Error('accept EMFILE'))
+  http.emit('error', new Error('accept ENFILE'))
+  assert.deepEqual(told, ['accept EMFILE', 'accept ENFILE'])
+  assert.equal((await fetch(`http://127.0.0.1:${port}/healthz`)).status, 200)
+  await server.stop()
+})
+
+test('a request for what is no URL gets its answer, too', async () => {
+  const server = new HealthServer({ readiness: () => ready, metrics: async () => ({ contentType: '', text: '' }) })
+  const port = await server.start(0, '127.0.0.1')
+  const asked = request({ port, host: '127.0.0.1', path: '//' }).end()
+  const [response] = await once(asked, 'response')
+  assert.equal(response.statusCode, 404)
+  await server.stop()
 })
 
 test('rejects a port that is taken, and stops twice or without a start', async () => {

@@ -12,6 +12,8 @@ export interface Readiness {
 export interface HealthDeps {
   readonly readiness: () => Readiness
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
+  /** Called with an error of the server while it listens, such as no free file descriptor; it goes on. Default: none is told. */
+  readonly onError?: (error: Error) => void
 }
 
 /**
@@ -29,12 +31,16 @@ export class HealthServer {
   /** Listens; resolves with the port. Rejects when the port is taken. `host`: default all addresses. */
   start(port: number, host?: string): Promise<number> {
     const server = createServer((request, response) => {
-      void this.#answer(new URL(request.url ?? '/', 'http://localhost').pathname, response)
+      void this.#answer(request.url ?? '/', response)
     })
     this.#server = server
     return new Promise((resolve, reject) => {
       server.once('error', reject)
-      server.listen(port, host, () => resolve((server.address() as AddressInfo).port))
+      server.listen(port, host, () => {
+        server.off('error', reject)
+        server.on('error', (error) => this.#deps.onError?.(error))
+        resolve((server.address() as AddressInfo).port)
+      })
     })
   }
 
@@ -49,8 +55,9 @@ export class HealthServer {
     })
   }
 
-  async #answer(path: string, response: ServerResponse): Promise<void> {
+  async #answer(url: string, response: ServerResponse): Promise<void> {
     try {
+      const [path] = url.split('?')
       if (path === '/healthz') return send(response, 200, 'application/json', '{"status":"ok"}')
       if (path === '/readyz') return this.#answerReadiness(response)
       if (path !== '/metrics') return send(response, 404, 'text/plain', 'Known are /healthz, /readyz and /metrics')
