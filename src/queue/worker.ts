@@ -208,7 +208,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   /**
    * Connects and begins to work. Resolves when the first session is open; waits for a server that is not there yet. Twice is harmless.
-   * Rejects with LayoutError or UnsuitableServerError for a server that must not be used, and is stopped then; with ClosedError once it
+   * Rejects with LayoutError, UnsuitableServerError or AccessError for a server that cannot be used, and is stopped then; with ClosedError once it
    * was stopped: make another.
    */
   start(): Promise<void> {
