@@ -66,7 +66,6 @@ test('a worker with a short lease leaves alone what runs in a worker with a long
   // Fetched later than the other, by a worker that dies at once and that the server never heard of.
   const left = defineJob({ type: 'left', queue: 'long' })
   await bench.moca.queue.enqueue(left, 'left')
-  await bench.command('XGROUP', 'CREATE', ':q:long', 'w', '0', 'MKSTREAM')
   await bench.command('XREADGROUP', 'GROUP', 'w', 'dead-1.1', 'STREAMS', ':q:long', '>')
   const also = handle(job, ({ payload }) => void runs.push(payload))
   const rescued = handle(left, ({ payload }) => void runs.push(payload))
