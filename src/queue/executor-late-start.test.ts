@@ -4,7 +4,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { systemClock } from '../clock.ts'
 import { defineJob, handle } from '../job/job.ts'
 import { silentLogger } from '../logger.ts'
-import type { Attempt } from './attempt.ts'
+import { newAttempt } from './attempt.ts'
 import { Executor } from './executor.ts'
 import { Lane } from './lane.ts'
 import { LeaseTable } from './lease-table.ts'
@@ -49,25 +49,22 @@ async function startLate(waitsFor: 'schema' | 'payload', onArrival: 'value' | 'i
     },
     serverNow: () => Date.now(),
   })
-  const attempt: Attempt = {
-    lane,
-    letter: 'm',
-    entry: '1732464000000-0',
-    place: '1732464000000-0',
-    type: 'a',
-    handler: handle(job, () => void runs++),
-    options: waitsFor === 'payload' ? { p: 1 } : {},
-    payloadText: '1',
-    slot: table.hold(0, '1732464000000-0', nowMs),
-    bootId: '1-0',
-    fetchedAtMs: nowMs,
-    startedAtMs: nowMs,
-    deadlineMs: Number.POSITIVE_INFINITY,
-    stopReason: undefined,
-    controller: undefined,
-    isSettled: false,
-    isResent: false,
-  }
+  const entry = '1732464000000-0'
+  const attempt = newAttempt(
+    {
+      lane,
+      letter: 'm',
+      entry,
+      place: entry,
+      type: 'a',
+      handler: handle(job, () => void runs++),
+      options: waitsFor === 'payload' ? { p: 1 } : {},
+      payloadText: '1',
+      slot: table.hold(0, entry, nowMs),
+      bootId: '1-0',
+    },
+    nowMs,
+  )
   executor.accept([attempt])
   await new Promise(setImmediate) // shares are dealt in a turn of its own
   assert.equal(executor.running, 1)

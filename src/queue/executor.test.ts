@@ -5,7 +5,7 @@ import { LeaseLostError } from '../errors.ts'
 import { cancel } from '../job/control-flow.ts'
 import { defineJob, handle, type HandlerContext } from '../job/job.ts'
 import { silentLogger } from '../logger.ts'
-import type { Attempt } from './attempt.ts'
+import { type Attempt, newAttempt } from './attempt.ts'
 import { Executor, type ExecutorDeps } from './executor.ts'
 import { Lane } from './lane.ts'
 import { LeaseTable } from './lease-table.ts'
@@ -46,25 +46,11 @@ function setUp(
       started.push(lane.queue)
       return run(context)
     })
-    return {
-      lane,
-      letter: 'm',
-      entry,
-      place: entry,
-      type: 'a',
-      handler,
-      options,
-      payloadText: 'null',
-      slot: table.hold(0, entry, 0),
-      bootId: '1-0',
-      fetchedAtMs: 0,
-      startedAtMs: 0,
-      deadlineMs: Number.POSITIVE_INFINITY,
-      stopReason: undefined,
-      controller: undefined,
-      isSettled: false,
-      isResent: false,
-    }
+    const slot = table.hold(0, entry, 0)
+    return newAttempt(
+      { lane, letter: 'm', entry, place: entry, type: 'a', handler, options, payloadText: 'null', slot, bootId: '1-0' },
+      0,
+    )
   }
   const give = (lane: Lane, count: number): Attempt[] => {
     const attempts = Array.from({ length: count }, () => make(lane))

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { JobHandler } from '../job/job.ts'
-import type { Attempt } from './attempt.ts'
+import { type Attempt, newAttempt } from './attempt.ts'
 import { type EntryOptions, parseOptions } from './entry.ts'
 import type { Executor } from './executor.ts'
 import type { AloneTurn } from './alone-turn.ts'
@@ -335,25 +335,21 @@ export class Fetcher {
     const text = fields?.[3]
     const payloadText = fields?.[5]
     const options = readOptions(text)
-    const attempt: Attempt = {
-      lane,
-      letter,
-      entry,
-      place: options?.i ?? entry,
-      type: type ?? '',
-      handler: type === undefined ? undefined : handlers.get(type),
-      options: options ?? {},
-      payloadText: payloadText ?? '',
-      slot: table.hold(ref, entry, now),
-      bootId: session.bootId,
-      fetchedAtMs: now,
-      startedAtMs: now,
-      deadlineMs: Number.POSITIVE_INFINITY,
-      stopReason: undefined,
-      controller: undefined,
-      isSettled: false,
-      isResent: false,
-    }
+    const attempt = newAttempt(
+      {
+        lane,
+        letter,
+        entry,
+        place: options?.i ?? entry,
+        type: type ?? '',
+        handler: type === undefined ? undefined : handlers.get(type),
+        options: options ?? {},
+        payloadText: payloadText ?? '',
+        slot: table.hold(ref, entry, now),
+        bootId: session.bootId,
+      },
+      now,
+    )
     if (type === undefined || payloadText === undefined || !options) {
       this.#giveUp(attempt, { r: 'dead', rs: 'unreadable', er: { m: 'The entry is not one of a job of this layout' } })
       return undefined

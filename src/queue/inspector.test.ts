@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test'
 import { QueueScene } from '../../test/support/queue-scene.ts'
 import { type RedisServer, startRedis } from '../../test/support/redis-server.ts'
 import { OptionError } from '../errors.ts'
-import { historyLine } from './history.ts'
+import { historyHead, historyLine } from './history.ts'
 import { Inspector } from './inspector.ts'
 import type { ListFilter } from './job-list.ts'
 import type { JobStatus, JobView } from './job-view.ts'
@@ -143,8 +143,10 @@ test('shows the line of an ended job while the history keeps it, but not those o
   const { scene, inspector } = it
   const [one, two, short] = await scene.enqueue('default', [{ type: 'a' }, { type: 'b' }, { type: 'c' }])
   const fetched = await scene.fetch('default', 3)
-  const line = (index: number, type: string, keepMs: number) =>
-    historyLine(fetched[index]?.place ?? '', `m:${fetched[index]?.entry}`, type, 'c', 2, Date.now() - 40, 40, keepMs)
+  const line = (index: number, type: string, keepMs: number) => {
+    const head = { letter: 'm', type, outcome: 'c', attempt: 2, keepMs, fromMs: Date.now() - 40 } as const
+    return `${historyHead(head)}\n${historyLine(fetched[index]?.entry ?? '', 0, 40)}`
+  }
   await scene.settle('default', fetched.slice(0, 1), { r: 'completed' }, line(0, 'a', 60_000))
   await scene.settle('default', fetched.slice(2), { r: 'completed' }, line(2, 'c', 0))
   // The second one was taken over before it was reported.

@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
-import { type Attempt, attemptNumber } from './attempt.ts'
-import { historyLine } from './history.ts'
+import type { Attempt } from './attempt.ts'
+import type { OutcomeLetter } from './history.ts'
+import { HistoryWriter, sectionText } from './history-writer.ts'
 import { keepCompletedMsOf } from './job-overrides.ts'
-import type { StreamLetter } from './keys.ts'
 import type { Lane } from './lane.ts'
 import type { LeaseTable } from './lease-table.ts'
 import { mustReopen } from './namespace.ts'
@@ -14,6 +14,8 @@ import type { WorkerSession } from './worker-session.ts'
 /** At most so many outcomes in one script. */
 const BATCH = 1_000
 const REFUSED_WAIT_MS = 200
+
+const HISTORY_LETTERS: Partial<Record<Outcome['r'], OutcomeLetter>> = { completed: 'c', cancelled: 'x', expired: 'e' }
 
 export interface SettlerDeps {
   readonly lanes: readonly Lane[]
@@ -27,19 +29,6 @@ export interface SettlerDeps {
   readonly onSettled: (attempt: Attempt, outcome: Outcome) => void
   /** The outcome was refused: the attempt had been taken over. */
   readonly onStale: (attempt: Attempt) => void
-}
-
-interface Report {
-  readonly attempt: Attempt
-  readonly outcome: Outcome
-  readonly history: string
-}
-
-/** Attempts that completed and need nothing but the deletion of their entry (and of the note where they stand). */
-interface PlainList {
-  readonly letter: StreamLetter
-  readonly hasIds: boolean
-  readonly reports: Report[]
 }
 
 /**
@@ -58,7 +47,9 @@ export class Settler {
 
   settle(attempt: Attempt, outcome: Outcome, endedAtMs: number): void {
     const reports = this.#queues.get(attempt.lane) as QueueReports
-    reports.waiting.push({ attempt, outcome, history: this.#historyOf(attempt, outcome, endedAtMs) })
+    attempt.outcome = outcome
+    attempt.endedAtMs = endedAtMs
+    reports.waiting.push(attempt)
     if (!reports.isSending) this.#schedule()
   }
 
@@ -73,8 +64,8 @@ export class Settler {
   forget(isForgotten: (attempt: Attempt) => boolean): Attempt[] {
     const forgotten: Attempt[] = []
     for (const reports of this.#queues.values()) {
-      forgotten.push(...reports.waiting.map(({ attempt }) => attempt).filter(isForgotten))
-      reports.waiting = reports.waiting.filter(({ attempt }) => !isForgotten(attempt))
+      forgotten.push(...reports.waiting.filter(isForgotten))
+      reports.waiting = reports.waiting.filter((attempt) => !isForgotten(attempt))
     }
     for (const { slot } of forgotten) this.#deps.table.release(slot)
     return forgotten
@@ -117,7 +108,7 @@ export class Settler {
         { outcomes: batch.length, reason: (error as Error).message },
         'Outcomes were not confirmed; sending them again',
       )
-      for (const { attempt } of batch) attempt.isResent = true
+      for (const attempt of batch) attempt.isResent = true
       if (mustReopen(error)) session.destroy()
       const isRefused = session.work.connection.isOpen
       reports.putBack(batch, isRefused)
@@ -133,68 +124,50 @@ export class Settler {
     if (reports.waiting.length > 0) void this.#send(reports)
   }
 
-  #encode(reports: QueueReports, batch: readonly Report[], bootId: string): string[] {
-    const lists = new Map<string, PlainList>()
+  #encode(reports: QueueReports, batch: readonly Attempt[], bootId: string): string[] {
+    const { history, workerId, clock, serverNow } = this.#deps
+    const offsetMs = serverNow() - clock.monotonicMs()
+    const plain = new HistoryWriter(offsetMs)
+    const ended = new HistoryWriter(offsetMs)
     const others: string[] = []
-    const lines: string[] = []
-    for (const report of batch) {
-      const { attempt, outcome, history } = report
-      if (history !== '') lines.push(history)
-      if (isPlain(report, bootId)) plainList(lists, attempt).reports.push(report)
-      else others.push(JSON.stringify({ s: attempt.letter, e: attempt.entry, i: attempt.place, ...outcome }))
+    let kept = 0
+    for (const attempt of batch) {
+      const outcome = attempt.outcome as Outcome
+      const letter = HISTORY_LETTERS[outcome.r]
+      const keepMs = history.entries === 0 ? 0 : keepMsOf(attempt)
+      if (letter !== undefined && keepMs > 0) kept++
+      if (isPlain(attempt, bootId)) plain.add(attempt, 'c', keepMs)
+      else {
+        others.push(encodeOther(attempt, outcome))
+        if (letter !== undefined && keepMs > 0) ended.add(attempt, letter, keepMs)
+      }
     }
-    const { history } = this.#deps
     const header = {
       q: reports.lane.queue,
-      w: this.#deps.workerId,
-      lists: [...lists.values()].map(({ letter, hasIds, reports: { length } }) => [letter, length, hasIds]),
+      w: workerId,
+      lists: plain.sections.map(({ letter, hasPlaces, keepMs }) => [letter, hasPlaces, keepMs > 0]),
       m: others.length,
-      h: lines.length > 0 ? lines.join('\n') : undefined,
-      hn: reports.historyEntries(lines.length, history.entries),
+      h: ended.sections.length > 0 ? ended.sections.map(sectionText).join('\n') : undefined,
+      hn: reports.historyEntries(kept, history.entries),
       ha: history.ageMs,
     }
-    const args = [JSON.stringify(header)]
-    for (const list of lists.values()) {
-      for (const { attempt } of list.reports) args.push(attempt.entry)
-      if (list.hasIds) for (const { attempt } of list.reports) args.push(attempt.place)
-    }
-    for (const other of others) args.push(other)
-    return args
+    return [JSON.stringify(header), ...plain.sections.map(sectionText), ...others]
   }
 
-  #confirmed(batch: readonly Report[], stale: readonly string[]): void {
+  #confirmed(batch: readonly Attempt[], stale: readonly string[]): void {
     const refused = stale.length > 0 ? new Set(stale) : undefined
-    for (const { attempt, outcome } of batch) {
+    for (const attempt of batch) {
       this.#deps.table.release(attempt.slot)
       if (refused?.has(`${attempt.letter}:${attempt.entry}`)) {
         if (!attempt.isResent) this.#deps.onStale(attempt)
-      } else this.#deps.onSettled(attempt, outcome)
+      } else this.#deps.onSettled(attempt, attempt.outcome as Outcome)
     }
-  }
-
-  #historyOf(attempt: Attempt, outcome: Outcome, endedAtMs: number): string {
-    const letter =
-      outcome.r === 'completed' ? 'c' : outcome.r === 'cancelled' ? 'x' : outcome.r === 'expired' ? 'e' : undefined
-    const keepMs = keepCompletedMsOf(attempt.options, attempt.handler?.job.keepCompletedMs ?? 0)
-    if (letter === undefined || keepMs === 0 || this.#deps.history.entries === 0) return ''
-    const tookMs = Math.round(endedAtMs - attempt.startedAtMs)
-    const startedAt = Math.round(this.#deps.serverNow()) - tookMs
-    return historyLine(
-      attempt.place,
-      `${attempt.letter}:${attempt.entry}`,
-      attempt.type,
-      letter,
-      attemptNumber(attempt),
-      startedAt,
-      tookMs,
-      keepMs,
-    )
   }
 }
 
 class QueueReports {
   readonly lane: Lane
-  waiting: Report[] = []
+  waiting: Attempt[] = []
   isSending = false
   sending = 0
   #perBatch = 1
@@ -204,7 +177,7 @@ class QueueReports {
     this.lane = lane
   }
 
-  take(): Report[] {
+  take(): Attempt[] {
     const batch = this.waiting.slice(0, this.#limit)
     this.waiting = this.waiting.slice(this.#limit)
     return batch
@@ -218,7 +191,7 @@ class QueueReports {
    * What was not confirmed is sent again. When the server refused, in halves, and a single one goes to the end: should one outcome be
    * what it refuses, the others get through.
    */
-  putBack(batch: readonly Report[], isRefused: boolean): void {
+  putBack(batch: readonly Attempt[], isRefused: boolean): void {
     const isAlone = isRefused && batch.length === 1
     this.waiting = isAlone ? [...this.waiting, ...batch] : [...batch, ...this.waiting]
     if (isRefused) this.#limit = Math.max(1, Math.floor(batch.length / 2))
@@ -231,25 +204,21 @@ class QueueReports {
   }
 }
 
-function isPlain({ attempt, outcome }: Report, bootId: string): boolean {
-  const { options } = attempt
+function isPlain({ options, outcome, bootId, isResent }: Attempt, currentBootId: string): boolean {
   // Begun in an older life of the server, or sent before: only the script's check of the owner tells what is true now.
   return (
-    outcome.r === 'completed' &&
+    outcome?.r === 'completed' &&
     options.k === undefined &&
     options.p === undefined &&
-    attempt.bootId === bootId &&
-    !attempt.isResent
+    bootId === currentBootId &&
+    !isResent
   )
 }
 
-function plainList(lists: Map<string, PlainList>, { letter, place, entry }: Attempt): PlainList {
-  const hasIds = place !== entry
-  const name = hasIds ? `${letter} ` : letter
-  let list = lists.get(name)
-  if (!list) {
-    list = { letter, hasIds, reports: [] }
-    lists.set(name, list)
-  }
-  return list
+function encodeOther({ letter, entry, place, isResent }: Attempt, outcome: Outcome): string {
+  return JSON.stringify({ s: letter, e: entry, i: place, again: isResent || undefined, ...outcome })
+}
+
+function keepMsOf({ handler, options }: Attempt): number {
+  return keepCompletedMsOf(options, handler?.job.keepCompletedMs ?? 0)
 }

@@ -55,7 +55,11 @@ export interface JobEvent {
 
 /** Local to this process, for tests and metrics: what other processes do is not told here. */
 export interface WorkerEvents {
-  /** Its outcome is confirmed by the server. */
+  /**
+   * Its outcome is confirmed by the server. One whose answer was lost with the connection is sent again; when the server then knows no
+   * job of it any more, it counts as confirmed. Where that cannot be told (it was to come again, or another worker has it), neither
+   * this nor `stale` is told.
+   */
   settled: [
     event: JobEvent & {
       readonly outcome: 'completed' | 'delayed' | 'dead' | 'released' | 'aside' | 'cancelled' | 'expired'
@@ -460,7 +464,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       this.#log.error({ jobId, type: attempt.type, reason: outcome.rs, error: outcome.er?.m }, 'A job is dead')
     }
     if (this.listenerCount('settled') === 0) return
-    const durationMs = this.#clock.monotonicMs() - attempt.startedAtMs
+    const durationMs = attempt.endedAtMs - attempt.startedAtMs
     this.#tell('settled', { ...describe(attempt), outcome: outcome.r, durationMs })
   }
 

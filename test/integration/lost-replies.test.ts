@@ -43,6 +43,15 @@ test('outcomes that were applied and whose answer was lost count once, and are n
     describe: 'the outcomes to be known',
   })
   assert.deepEqual(bench.stale, [])
+  assert.equal((await bench.counts()).stale, 0)
+  assert.deepEqual(
+    bench.events.map(({ id, outcome }) => `${outcome} ${id}`).toSorted(),
+    ids
+      .slice(0, 3)
+      .map(({ id }) => `completed ${id}`)
+      .toSorted(),
+    'those whose jobs are gone are told',
+  )
   const { completed, delayed, retried, active } = await bench.counts()
   assert.deepEqual({ completed, delayed, retried, active }, { completed: 3, delayed: 1, retried: 1, active: 0 })
   const { jobs } = await bench.moca.queue.list({ queue: 'default', status: 'completed' })

@@ -1,6 +1,6 @@
 import type { FailingCase, PreparedCall } from './failing-calls.ts'
 import { LEASE_MS, QUEUE } from './namespace-under-test.ts'
-import type { Held, SceneJob, ScriptScene } from './script-scene.ts'
+import { completedText, type Held, type SceneJob, type ScriptScene } from './script-scene.ts'
 import type { SettledOutcome } from './server-model.ts'
 
 // For each script the states in which it does each thing that it can do: together they reach every redis.call.
@@ -92,8 +92,9 @@ export const FAILING_CASES: readonly FailingCase[] = [
     script: 'settle',
     async prepare(scene) {
       await scene.enqueue({}, {}, {})
-      const entries = (await scene.read('a', 'm', 2)).map(({ entry }) => entry)
-      return { header: { ...settleHeader, lists: [['m', 2, false]], m: 0 }, args: entries, ends: entries }
+      const held = await scene.read('a', 'm', 2)
+      const header = { ...settleHeader, lists: [['m', false, false]], m: 0 }
+      return { header, args: [completedText(held)], ends: held.map(({ id }) => id) }
     },
   },
   {
@@ -105,8 +106,8 @@ export const FAILING_CASES: readonly FailingCase[] = [
       await scene.promote()
       const [first, second] = (await scene.read('a', 'f', 2)) as [Held, Held]
       await scene.rescue(second)
-      const header = { ...settleHeader, lists: [['f', 2, true]], m: 0, h: 'line', hn: 10, ha: 1_000 }
-      return { header, args: [first.entry, second.entry, first.id, second.id], ends: [first.id] }
+      const header = { ...settleHeader, lists: [['f', true, true]], m: 0, hn: 10, ha: 1_000 }
+      return { header, args: [completedText([first, second])], ends: [first.id] }
     },
   },
   {
@@ -116,8 +117,9 @@ export const FAILING_CASES: readonly FailingCase[] = [
       await scene.enqueue({ in: 1 })
       scene.pass(1)
       await scene.promote()
-      const { entry, id } = await scene.readOne('a', 'f')
-      return { header: { ...settleHeader, lists: [['f', 1, true]], m: 0 }, args: [entry, id], ends: [id] }
+      const held = await scene.readOne('a', 'f')
+      const header = { ...settleHeader, lists: [['f', true, false]], m: 0 }
+      return { header, args: [completedText([held])], ends: [held.id] }
     },
   },
   settleCase('completed, the next of its key waits', KEYED_PAIR, { r: 'completed' }),
@@ -161,6 +163,16 @@ export const FAILING_CASES: readonly FailingCase[] = [
       const held = await scene.readOne('a')
       await scene.namespace.command('XDEL', `${scene.namespace.prefix}q:${QUEUE}`, held.entry)
       return { ...settling(held, DELAYED), ends: [held.id] }
+    },
+  },
+  {
+    name: 'settle: sent again, when it had been applied',
+    script: 'settle',
+    async prepare(scene) {
+      await scene.enqueue({})
+      const held = await scene.readOne('a')
+      await scene.complete(held)
+      return { ...settling(held, { r: 'completed', again: true }), ends: [held.id] }
     },
   },
   {

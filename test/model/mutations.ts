@@ -37,14 +37,14 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'settle: a stale completion in a list is taken for a good one',
     in: 'settle',
-    from: 'if holder(key, ARGV[j]) then',
+    from: 'if holder(key, entry) then',
     to: 'if true then',
   },
   {
     name: 'settle: all are acknowledged, then asked which were stale (attack 3)',
     in: 'settle',
-    from: "local gone = call('XDEL', key, unpack(ARGV, at, at + n - 1))",
-    to: "call('XACK', key, GROUP, unpack(ARGV, at, at + n - 1)) local gone = call('XDEL', key, unpack(ARGV, at, at + n - 1))",
+    from: "local gone = call('XDEL', key, unpack(entries))",
+    to: "call('XACK', key, GROUP, unpack(entries)) local gone = call('XDEL', key, unpack(entries))",
   },
   {
     name: 'settle: the record of a retry is written after its entry is gone (attack 11)',

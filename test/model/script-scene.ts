@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { fenceOf } from '../../src/job/job-id.ts'
+import { historyHead, historyLine } from '../../src/queue/history.ts'
 import type { Scripts } from '../../src/queue/scripts.ts'
 import { startRedis } from '../support/redis-server.ts'
 import { checkPicture, placesOf } from './invariants.ts'
@@ -151,9 +152,8 @@ export class ScriptScene implements AsyncDisposable {
   complete(...held: readonly Held[]): Promise<string[]> {
     const [first] = held
     const hasIds = first?.id !== first?.entry
-    const lists = [[first?.letter, held.length, hasIds]]
-    const flat = [...held.map(({ entry }) => entry), ...(hasIds ? held.map(({ id }) => id) : [])]
-    return this.namespace.run<string[]>('settle', { q: QUEUE, w: first?.worker, lists, m: 0 }, flat)
+    const lists = [[first?.letter, hasIds, false]]
+    return this.namespace.run<string[]>('settle', { q: QUEUE, w: first?.worker, lists, m: 0 }, [completedText(held)])
   }
 
   /** Their workers are stopped (or dead) until their leases have ended; another worker sweeps. */
@@ -188,4 +188,11 @@ export class ScriptScene implements AsyncDisposable {
     const [word] = await this.namespace.run<[string]>('move', { q: QUEUE, to, n: 1 }, [id])
     return word
   }
+}
+
+/** A section of the history: attempts that completed. */
+export function completedText(held: readonly Held[]): string {
+  const letter = held[0]?.letter ?? ''
+  const head = historyHead({ letter, type: 'x', outcome: 'c', attempt: 1, keepMs: 1000, fromMs: 0 })
+  return [head, ...held.map(({ entry, id }) => historyLine(entry, 0, 0, id === entry ? undefined : id))].join('\n')
 }

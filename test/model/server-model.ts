@@ -49,7 +49,7 @@ export interface EnqueuedJob {
 }
 
 export type SettledOutcome =
-  | { readonly r: 'completed' | 'released' | 'aside' | 'cancelled' | 'expired' }
+  | { readonly r: 'completed' | 'released' | 'aside' | 'cancelled' | 'expired'; readonly again?: true }
   | { readonly r: 'delayed'; readonly d: number; readonly a?: true; readonly er?: { readonly m: string } }
   | { readonly r: 'dead'; readonly rs: string; readonly a?: true; readonly er?: { readonly m: string } }
 
@@ -245,10 +245,7 @@ export class ServerModel {
   /** Applies an outcome; false = the attempt is stale and nothing happened. */
   settle(worker: string, letter: string, entry: string, outcome: SettledOutcome, nowMs: number): boolean {
     const job = this.current(worker, letter, entry)
-    if (!job) {
-      this.count('stale')
-      return false
-    }
+    if (!job) return false
     if ('a' in outcome && outcome.a) job.charged++
     switch (outcome.r) {
       case 'completed':

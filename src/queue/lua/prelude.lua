@@ -3,7 +3,7 @@
 -- ARGV[1]: a JSON object of named inputs; what follows is flat, because a payload must never pass through cjson.
 local P = KEYS[1]
 local call, pcall_ = redis.call, redis.pcall
-local find, sub, format, floor = string.find, string.sub, string.format, math.floor
+local find, sub, gmatch, format, floor = string.find, string.sub, string.gmatch, string.format, math.floor
 local GROUP = 'w'
 
 -- Milliseconds of the server's clock. The only clock that scripts know; the model test replaces this function.

@@ -1,38 +1,57 @@
 #!lua flags=allow-oom
 -- Reports the outcomes of attempts of one queue. Outcomes of stale attempts change nothing and are returned.
--- ARGV[1]: { q: queue, w: worker id, lists: [[letter, n, with ids: bool]], m: others,
---            h: history text or nil, hn: history entries kept, ha: history age kept (ms) }
--- then per list n entry ids (+ n job ids): attempts that completed, begun in this life of the server, without key or large payload;
--- then m JSON objects { s: letter, e: entry, i: job id, r: outcome, ... } (see `outcomes`).
--- Returns the entries of stale attempts as "<letter>:<entry>".
+-- ARGV[1]: { q: queue, w: worker id, lists: [[letter, with places: bool, kept: bool]], m: others,
+--            h: history text of the others or nil, hn: history entries kept, ha: history age kept (ms) }
+-- then per list a section of the history (history.ts), a line per attempt that begins with its entry and, with places, ends with its
+-- job's: attempts that completed, begun in this life of the server, without key or large payload;
+-- then m JSON objects { s: letter, e: entry, i: job id, r: outcome, again: it was sent before, ... } (see `outcomes`).
+-- Returns the entries of attempts whose outcome was refused (they were taken over, or that cannot be told) as "<letter>:<entry>".
 --#prelude
 local a = cjson.decode(ARGV[1])
 local q, worker = a.q, a.w
 local stale = {}
-local at = 2
+local history = {}
+
+-- The entries of a section of the history, and the places of their jobs where these are others. One text for many attempts is read
+-- faster than an argument each, and is kept as the history as it stands.
+local function entriesOf(section, withPlaces)
+  local entries, places, n = {}, {}, 0
+  if withPlaces then
+    for entry, id in gmatch(section, '\n(%S+) %S+ %S+ (%S+)') do
+      n = n + 1
+      entries[n], places[n] = entry, id
+    end
+  else
+    for entry in gmatch(section, '\n(%S+)') do
+      n = n + 1
+      entries[n] = entry
+    end
+  end
+  return entries, places, n
+end
 
 -- A stale attempt's entry is gone (whoever rescued it deleted it). XDEL first: were XACK to succeed and XDEL to fail, the entry
 -- would stand in the stream where nobody reads it again. Each entry is one attempt, so that nobody else can hold this one.
-local function complete(letter, n, withIds)
+local function complete(letter, section, withPlaces)
   local key = stream(q, letter)
-  local gone = call('XDEL', key, unpack(ARGV, at, at + n - 1))
-  local done = n
+  local entries, places, n = entriesOf(section, withPlaces)
+  local gone = call('XDEL', key, unpack(entries))
   if gone == n then
-    if withIds then call('HDEL', base(q) .. ':where', unpack(ARGV, at + n, at + 2 * n - 1)) end
-    call('XACK', key, GROUP, unpack(ARGV, at, at + n - 1))
-  else
-    -- What is pending tells which: those that were deleted just now and ours still are, those that had been taken over are not.
-    for j = at, at + n - 1 do
-      if holder(key, ARGV[j]) then
-        if withIds then call('HDEL', base(q) .. ':where', ARGV[j + n]) end
-        call('XACK', key, GROUP, ARGV[j])
-      else
-        done = done - 1
-        stale[#stale + 1] = letter .. ':' .. ARGV[j]
-      end
+    if withPlaces then call('HDEL', base(q) .. ':where', unpack(places)) end
+    call('XACK', key, GROUP, unpack(entries))
+    return n
+  end
+  -- What is pending tells which: those that were deleted just now and ours still are, those that had been taken over are not.
+  local done = n
+  for j, entry in ipairs(entries) do
+    if holder(key, entry) then
+      if withPlaces then call('HDEL', base(q) .. ':where', places[j]) end
+      call('XACK', key, GROUP, entry)
+    else
+      done = done - 1
+      stale[#stale + 1] = letter .. ':' .. entry
     end
   end
-  at = at + (withIds and 2 * n or n)
   return done
 end
 
@@ -98,9 +117,23 @@ local function vanish(counter)
 end
 outcomes.cancelled, outcomes.expired = vanish('cancelled'), vanish('expired')
 
-for _, list in ipairs(a.lists) do completed = completed + complete(list[1], list[2], list[3]) end
+for j, list in ipairs(a.lists) do
+  completed = completed + complete(list[1], ARGV[j + 1], list[2])
+  if list[3] then history[#history + 1] = ARGV[j + 1] end
+end
+if a.h then history[#history + 1] = a.h end
 
-for j = at, at + a.m - 1 do
+-- Outcomes sent before whose answer was lost: applied then if their job is gone; else one cannot tell, and it is not counted.
+local applied, unsure = {}, {}
+local ends = { completed = true, cancelled = true, expired = true }
+local function isKnown(x)
+  if readEntry(stream(q, x.s), x.e) then return true end
+  if find(x.i, '^%d+%-%d+$') and readEntry(base(q), x.i) then return true end
+  if call('HEXISTS', base(q) .. ':where', x.i) == 1 then return true end
+  return call('HEXISTS', base(q) .. ':recs', x.i) == 1
+end
+
+for j = #a.lists + 2, #a.lists + 1 + a.m do
   local x = cjson.decode(ARGV[j])
   local key = stream(q, x.s)
   local who = holder(key, x.e)
@@ -109,7 +142,7 @@ for j = at, at + a.m - 1 do
   if t then
     local opts = options(o)
     outcomes[x.r](x, t, opts, d)
-    if opts.p and (x.r == 'completed' or x.r == 'cancelled' or x.r == 'expired') then
+    if opts.p and ends[x.r] then
       call('UNLINK', P .. 'p:' .. q .. ':' .. x.i)
     end
   else
@@ -118,14 +151,24 @@ for j = at, at + a.m - 1 do
       if call('HGET', base(q) .. ':where', x.i) == x.s .. ':' .. x.e then call('HDEL', base(q) .. ':where', x.i) end
       call('XACK', key, GROUP, x.e)
     end
-    stale[#stale + 1] = x.s .. ':' .. x.e
+    local name = x.s .. ':' .. x.e
+    if not x.again then
+      stale[#stale + 1] = name
+    elseif ends[x.r] and not isKnown(x) then
+      applied[#applied + 1] = name
+    else
+      unsure[#unsure + 1] = name
+    end
   end
 end
 
 if completed > 0 then count(q, 'completed', completed) end
 if #stale > 0 then count(q, 'stale', #stale) end
-if a.h then
-  call('XADD', base(q) .. ':done', 'MAXLEN', '~', a.hn, '*', 'v', '1', 'b', a.h, 'x', #stale > 0 and table.concat(stale, ' ') or '')
+for _, name in ipairs(unsure) do stale[#stale + 1] = name end
+if #history > 0 then
+  local void = table.concat(stale, ' ')
+  if #applied > 0 then void = void .. ' ' .. table.concat(applied, ' ') end
+  call('XADD', base(q) .. ':done', 'MAXLEN', '~', a.hn, '*', 'v', '1', 'b', table.concat(history, '\n'), 'x', void)
   if a.ha then call('XTRIM', base(q) .. ':done', 'MINID', '~', int(now() - a.ha)) end
 end
 return stale
