@@ -187,7 +187,7 @@ test('a call may have its job retried otherwise than the contract says', async (
   const retry = { attempts: 3, backoff: 'fixed', delay: '1h', jitter: 0 } as const
   const { id } = await queue.enqueue(job, 1, { retry })
   const [many] = await queue.enqueueMany(job, [{ payload: 1, attempts: 2, retry: { delay: '2h', jitter: 0 } }])
-  const newer = { n: '7', rt: { b: 'random', d: '5 s', q: 1 }, kc: [] }
+  const newer = { n: 0.5, rt: { b: 'random', d: '5 s', q: 1 }, kc: -1 }
   await bench.command('XADD', ':q:default', '*', 't', job.type, 'o', JSON.stringify(newer), 'd', '1')
   bench.skipBalance() // that one was never accepted
   await bench.startWorker({ handlers: [handler] })
