@@ -12,57 +12,94 @@ before(async () => {
 })
 after(() => redis.stop())
 
+/** In the order in which they are looked at. */
+const QUEUES = ['default', 'second'] as const
+type Queue = (typeof QUEUES)[number]
+
 let scenes = 0
 async function openScene() {
-  const scene = await QueueScene.open(redis.url, `verify${++scenes}`)
+  const scene = await QueueScene.open(redis.url, `verify${++scenes}`, QUEUES)
   const reader = new QueueReader(scene.namespace, scene.openNamespace)
   return { scene, reader, [Symbol.dispose]: () => scene.close() }
 }
 
-/** A job in every state: the ground on which a fault is planted. */
-async function fill(scene: QueueScene) {
-  const [done, dead, active, , waiting] = await scene.enqueue('default', [{}, {}, {}, {}, {}])
-  const [one, two, , four] = await scene.fetch('default', 4)
+const JOBS_EACH = 12
+
+/** A job in every state and every stream: the ground on which a fault is planted. */
+async function fill(scene: QueueScene, queue: Queue) {
+  const [front, suspect, alone, side] = await fillStreams(scene, queue)
+  const [done, dead, active, , waiting] = await scene.enqueue(queue, [{}, {}, {}, {}, {}])
+  const [one, two, , four] = await scene.fetch(queue, 4)
   assert.ok(one && two && four)
-  await scene.settle('default', [one], { r: 'completed' })
-  await scene.bury('default', [two])
-  await scene.settle('default', [four], { r: 'delayed', d: 60_000, a: true })
-  const [delayed, holder, gated] = await scene.enqueue('default', [{ in: 60_000 }, { key: 'a b' }, { key: 'a b' }])
+  await scene.settle(queue, [one], { r: 'completed' })
+  await scene.bury(queue, [two])
+  await scene.settle(queue, [four], { r: 'delayed', d: 60_000, a: true })
+  const [delayed, holder, gated] = await scene.enqueue(queue, [{ in: 60_000 }, { key: 'a b' }, { key: 'a b' }])
   assert.ok(done && dead && active && waiting && delayed && holder && gated)
-  return { done, dead, active, waiting, retried: four.place, delayed, holder, gated }
+  assert.ok(front && suspect && alone && side)
+  return { done, dead, active, waiting, retried: four.place, delayed, holder, gated, front, suspect, alone, side }
+}
+
+/** The streams beside the main one, with the key of each. */
+const STREAMS = {
+  front: { letter: 'f', key: ':front' },
+  suspect: { letter: 's', key: ':suspect' },
+  alone: { letter: 'a', key: ':alone' },
+  side: { letter: 'ttest.job', key: ':t:test.job' },
+} as const
+
+/** An active job in each of them. */
+async function fillStreams(scene: QueueScene, queue: Queue): Promise<string[]> {
+  const places = await scene.enqueue(queue, [{}, { options: { s: 1 } }, { options: { s: 1, c: 1 } }, {}])
+  const fetched = await scene.fetch(queue, 4)
+  await scene.settle(queue, fetched.slice(0, 3), { r: 'released' })
+  await scene.settle(queue, fetched.slice(3), { r: 'aside' })
+  for (const [index, { letter }] of Object.values(STREAMS).entries()) {
+    assert.deepEqual(
+      (await scene.fetch(queue, 9, letter)).map(({ place }) => place),
+      [places[index]],
+    )
+  }
+  return places
 }
 
 test('finds nothing where everything is in its place', async () => {
   using it = await openScene()
-  await fill(it.scene)
+  for (const queue of QUEUES) await fill(it.scene, queue)
   const { queues, findings } = await accountQueues(it.reader)
   assert.deepEqual(findings, [])
-  assert.deepEqual(queues, [{ queue: 'default', accepted: 8, accounted: 8, walked: 7 }])
+  const each = { accepted: JOBS_EACH, accounted: JOBS_EACH, walked: JOBS_EACH - 1 }
+  assert.deepEqual(
+    queues,
+    QUEUES.map((queue) => ({ queue, ...each })),
+  )
 })
 
 type Places = Awaited<ReturnType<typeof fill>>
+/** Where a fault is planted: a queue, the beginning of its keys' names, and the places of its jobs. */
+type Ground = Places & { readonly scene: QueueScene; readonly queue: Queue; readonly base: string }
 type Fault = {
   name: string
-  plant: (scene: QueueScene, jobs: Places) => Promise<unknown>
+  plant: (ground: Ground) => Promise<unknown>
   /** What is named, with the job where one is known. */
   named: [FindingKind, keyof Places | undefined][]
   /** Whether the fixes that are named, carried out, leave nothing to find. */
   isMendable?: false
 }
 
-const entryOf = async (scene: QueueScene, place: string) =>
-  (await scene.command<string>('HGET', ':q:default:where', place)).split(':')[1] ?? ''
+const entryOf = async ({ scene, base }: Ground, place: string) =>
+  (await scene.command<string>('HGET', `${base}:where`, place)).split(':')[1] ?? ''
 
 const FAULTS: Fault[] = [
   {
     name: 'a waiting job that was deleted',
-    plant: (scene, { waiting }) => scene.command('XDEL', ':q:default', waiting),
+    plant: ({ scene, base, waiting }) => scene.command('XDEL', base, waiting),
     named: [['count_differs', undefined]],
     isMendable: false,
   },
   {
     name: 'an active job that was deleted behind its worker',
-    plant: (scene, { active }) => scene.command('XDEL', ':q:default', active),
+    plant: ({ scene, base, active }) => scene.command('XDEL', base, active),
     named: [
       ['count_differs', undefined],
       ['pending_without_entry', 'active'],
@@ -71,22 +108,22 @@ const FAULTS: Fault[] = [
   },
   {
     name: 'an entry that was delivered and is with nobody',
-    plant: (scene, { active }) => scene.command('XACK', ':q:default', 'w', active),
+    plant: ({ scene, base, active }) => scene.command('XACK', base, 'w', active),
     named: [['entry_in_limbo', 'active']],
   },
   {
     name: 'a delayed job whose name is gone',
-    plant: (scene, { delayed }) => scene.command('ZREM', ':q:default:later', delayed),
+    plant: ({ scene, base, delayed }) => scene.command('ZREM', `${base}:later`, delayed),
     named: [['record_nowhere', 'delayed']],
   },
   {
     name: 'a gated job whose name is gone',
-    plant: (scene, { gated }) => scene.command('DEL', ':g:default:a b').then(() => gated),
+    plant: ({ scene, queue, gated }) => scene.command('DEL', `:g:${queue}:a b`).then(() => gated),
     named: [['record_nowhere', 'gated']],
   },
   {
     name: 'a delayed job whose record is gone',
-    plant: (scene, { retried }) => scene.command('HDEL', ':q:default:recs', retried),
+    plant: ({ scene, base, retried }) => scene.command('HDEL', `${base}:recs`, retried),
     named: [
       ['count_differs', undefined],
       ['name_without_record', 'retried'],
@@ -95,7 +132,7 @@ const FAULTS: Fault[] = [
   },
   {
     name: 'a gated job whose record is gone',
-    plant: (scene, { gated }) => scene.command('HDEL', ':q:default:recs', gated),
+    plant: ({ scene, base, gated }) => scene.command('HDEL', `${base}:recs`, gated),
     named: [
       ['count_differs', undefined],
       ['name_without_record', 'gated'],
@@ -104,39 +141,19 @@ const FAULTS: Fault[] = [
   },
   {
     name: 'a job that is delayed and dead',
-    plant: (scene, { dead }) => scene.command('ZADD', ':q:default:later', '99999999999999', dead),
+    plant: ({ scene, base, dead }) => scene.command('ZADD', `${base}:later`, '99999999999999', dead),
     named: [['job_in_two_places', 'dead']],
     isMendable: false,
   },
   {
     name: 'a job that waits twice for its key',
-    plant: (scene, { gated }) => scene.command('RPUSH', ':g:default:a b', gated),
+    plant: ({ scene, queue, gated }) => scene.command('RPUSH', `:g:${queue}:a b`, gated),
     named: [['job_in_two_places', 'gated']],
     isMendable: false,
   },
   {
-    name: 'a job that stands in two streams',
-    plant: async (scene, { holder }) =>
-      scene.command(
-        'XADD',
-        ':q:default:front',
-        '*',
-        't',
-        'test.job',
-        'o',
-        JSON.stringify({ i: holder, k: 'a b' }),
-        'd',
-        '1',
-      ),
-    named: [
-      ['count_differs', undefined],
-      ['job_in_two_places', 'holder'],
-    ],
-    isMendable: false,
-  },
-  {
     name: 'a record of a job that waits in a stream',
-    plant: (scene, { waiting }) => scene.command('HSET', ':q:default:recs', waiting, '\ntest.job\n\nnull'),
+    plant: ({ scene, base, waiting }) => scene.command('HSET', `${base}:recs`, waiting, '\ntest.job\n\nnull'),
     named: [
       ['count_differs', undefined],
       ['record_nowhere', 'waiting'],
@@ -144,7 +161,7 @@ const FAULTS: Fault[] = [
   },
   {
     name: 'a job that cannot be found by its id',
-    plant: (scene, { holder }) => scene.command('HDEL', ':q:default:where', holder),
+    plant: ({ scene, base, holder }) => scene.command('HDEL', `${base}:where`, holder),
     named: [
       ['entry_without_where', 'holder'],
       ['slot_without_job', 'holder'],
@@ -153,19 +170,20 @@ const FAULTS: Fault[] = [
   },
   {
     name: 'a note that points to nothing',
-    plant: (scene, { done }) => scene.command('HSET', ':q:default:where', done, 'f:1-1'),
+    plant: ({ scene, base, done }) => scene.command('HSET', `${base}:where`, done, 'f:1-1'),
     named: [['where_points_nowhere', 'done']],
   },
   {
     name: "a note that points to another job's entry",
-    plant: (scene, { delayed, waiting }) => scene.command('HSET', ':q:default:where', delayed, `m:${waiting}`),
+    plant: ({ scene, base, delayed, waiting }) => scene.command('HSET', `${base}:where`, delayed, `m:${waiting}`),
     named: [['where_points_nowhere', 'delayed']],
   },
   {
     name: 'a job of a key that vanished with its key held',
-    plant: async (scene, { holder }) => {
-      await scene.command('XDEL', ':q:default', await entryOf(scene, holder))
-      await scene.command('HDEL', ':q:default:where', holder)
+    plant: async (ground) => {
+      const { scene, base, holder } = ground
+      await scene.command('XDEL', base, await entryOf(ground, holder))
+      await scene.command('HDEL', `${base}:where`, holder)
     },
     named: [
       ['count_differs', undefined],
@@ -175,28 +193,28 @@ const FAULTS: Fault[] = [
   },
   {
     name: 'jobs that wait for a key that nobody holds',
-    plant: (scene) => scene.command('HDEL', ':q:default:slots', 'a b'),
+    plant: ({ scene, base }) => scene.command('HDEL', `${base}:slots`, 'a b'),
     named: [['gate_without_holder', 'gated']],
   },
   {
     name: 'a large payload that is gone',
-    plant: async (scene) => {
+    plant: async ({ scene, queue }) => {
       const id = 'gLLLLLLLLLLLLLLLLLLLL'
       const control = JSON.stringify({ i: id, big: true })
-      await scene.run('enqueue', { q: 'default', n: 1 }, 't', JSON.stringify({ i: id, p: 5 }), '12345', control)
-      await scene.command('DEL', `:p:default:${id}`)
+      await scene.run('enqueue', { q: queue, n: 1 }, 't', JSON.stringify({ i: id, p: 5 }), '12345', control)
+      await scene.command('DEL', `:p:${queue}:${id}`)
     },
     named: [['payload_missing', undefined]],
     isMendable: false,
   },
   {
     name: 'a large payload of a job that is gone',
-    plant: (scene, { done }) => scene.command('SET', `:p:default:${done}`, 'x'),
+    plant: ({ scene, queue, done }) => scene.command('SET', `:p:${queue}:${done}`, 'x'),
     named: [['payload_without_job', 'done']],
   },
   {
     name: 'a queue that is not listed',
-    plant: async (scene) => {
+    plant: async ({ scene }) => {
       await scene.enqueue('mail', [{}])
       await scene.command('SREM', ':queues', 'mail')
     },
@@ -204,24 +222,65 @@ const FAULTS: Fault[] = [
   },
   {
     name: 'jobs that the server forgot',
-    plant: (scene) => scene.run('lose', { boot: '7-0', q: 'default', lost: 3, from: 1_000, to: 2_000 }),
+    plant: ({ scene, queue }) => scene.run('lose', { boot: '7-0', q: queue, lost: 3, from: 1_000, to: 2_000 }),
     named: [['redis_forgot', undefined]],
   },
 ]
 
-for (const { name, plant, named, isMendable = true } of FAULTS) {
-  test(`names ${name}`, async () => {
-    using it = await openScene()
-    const jobs = await fill(it.scene)
-    await plant(it.scene, jobs)
-    const { findings } = await accountQueues(it.reader)
-    const found = findings.map(({ kind, id }) => [kind, kind === 'payload_missing' ? undefined : id])
-    const expected = named.map(([kind, job]) => [kind, job && `default.0.${jobs[job]}`])
-    assert.deepEqual(found.toSorted(byText), expected.toSorted(byText), JSON.stringify(findings, undefined, 2))
-    if (!isMendable) return
-    for (const { fix } of findings) for (const args of redisCommands(fix)) await it.scene.command(...args)
-    assert.deepEqual((await accountQueues(it.reader)).findings, [])
-  })
+const IN_STREAMS: Fault[] = (['front', 'suspect', 'alone', 'side'] as const).flatMap((stream): Fault[] => {
+  const { key } = STREAMS[stream]
+  return [
+    {
+      name: `an entry (${stream}) that was delivered and is with nobody`,
+      plant: async (ground) =>
+        ground.scene.command('XACK', ground.base + key, 'w', await entryOf(ground, ground[stream])),
+      named: [['entry_in_limbo', stream]],
+    },
+    {
+      name: `a job of the main stream that stands in another one too (${stream})`,
+      plant: ({ scene, base, holder }) => {
+        const options = JSON.stringify({ i: holder, k: 'a b' })
+        return scene.command('XADD', base + key, '*', 't', 'test.job', 'o', options, 'd', '1')
+      },
+      named: [
+        ['count_differs', undefined],
+        ['job_in_two_places', 'holder'],
+      ],
+      isMendable: false,
+    },
+    {
+      name: `an active job (${stream}) that was deleted behind its worker, with the note where it stood`,
+      plant: async (ground) => {
+        const { scene, base } = ground
+        await scene.command('XDEL', base + key, await entryOf(ground, ground[stream]))
+        await scene.command('HDEL', `${base}:where`, ground[stream])
+      },
+      named: [
+        ['count_differs', undefined],
+        ['pending_without_entry', undefined],
+      ],
+      isMendable: false,
+    },
+  ]
+})
+
+for (const queue of QUEUES) {
+  for (const { name, plant, named, isMendable = true } of [...FAULTS, ...IN_STREAMS]) {
+    test(`names ${name}, in queue ${queue}`, async () => {
+      using it = await openScene()
+      const { scene, reader } = it
+      const jobs = { default: await fill(scene, 'default'), second: await fill(scene, 'second') }[queue]
+      await plant({ ...jobs, scene, queue, base: `:q:${queue}` })
+      const { findings } = await accountQueues(reader)
+      const found = findings.map(({ kind, id }) => [kind, kind === 'payload_missing' ? undefined : id])
+      const expected = named.map(([kind, job]) => [kind, job && `${queue}.0.${jobs[job]}`])
+      assert.deepEqual(found.toSorted(byText), expected.toSorted(byText), JSON.stringify(findings, undefined, 2))
+      for (const finding of findings) assert.equal(finding.queue, finding.kind === 'queue_not_listed' ? 'mail' : queue)
+      if (!isMendable) return
+      for (const { fix } of findings) for (const args of redisCommands(fix)) await scene.command(...args)
+      assert.deepEqual((await accountQueues(reader)).findings, [])
+    })
+  }
 }
 
 const byText = (a: unknown, b: unknown) => String(a).localeCompare(String(b))
