@@ -78,6 +78,17 @@ test('calls of scripts keep their order when the server forgets the scripts, and
   assert.deepEqual(await connection.send(['LRANGE', 'order', '0', '-1']), ['0', '1', '2', '3', '4'])
 })
 
+test('calls of scripts wait while a script that the server forgot is loaded', async () => {
+  using connection = await open()
+  await connection.run(append, 'waits', ['0'])
+  await connection.send(['SCRIPT', 'FLUSH'])
+  const first = connection.run(append, 'waits', ['1'])
+  await connection.send(['PING'])
+  // The first is refused by now, and to be sent again behind the script that is being loaded.
+  await Promise.all([first, connection.run(append, 'waits', ['2'])])
+  assert.deepEqual(await connection.send(['LRANGE', 'waits', '0', '-1']), ['0', '1', '2'])
+})
+
 test('a script that the server can neither know nor load rejects, and the connection goes on', async () => {
   using connection = await open()
   await assert.rejects(connection.run(scriptOf('no Lua'), 'x', []), /Error compiling script/)
