@@ -3,6 +3,7 @@ import { systemClock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import { Connection } from '../redis/connection.ts'
 import { Link } from '../redis/link.ts'
+import { RepeatedWarning } from '../repeated-warning.ts'
 import type { FromKeeper, KeeperData, StreamRef, ToKeeper } from './keeper-protocol.ts'
 import { GROUP, keyPrefix, streamKey, wakeChannel } from './keys.ts'
 import { type HeldEntry, LeaseTable } from './lease-table.ts'
@@ -25,6 +26,7 @@ class KeeperThread {
   readonly #link: Link<NamespaceConnection>
   readonly #subscriber: Link<Connection>
   readonly #promotions: PromotionTimer
+  readonly #failures: RepeatedWarning
   readonly #stop = new AbortController()
   readonly #clockOffsetMs: number
   #streams: readonly StreamRef[] = []
@@ -46,6 +48,7 @@ class KeeperThread {
     this.#vitals = new Float64Array(data.vitals)
     this.#clockOffsetMs = data.clock.monotonicMs - data.clock.hrtimeMs
     const log = forwardingLogger(post)
+    this.#failures = new RepeatedWarning(log)
     const { namespace, queues, workerId } = data
     // A connection that hangs must be replaced before the leases that it should renew end.
     const replyTimeoutMs = Math.min(data.redis.replyTimeoutMs ?? Number.POSITIVE_INFINITY, data.leaseMs / 3)
@@ -102,6 +105,7 @@ class KeeperThread {
     this.#subscriber.start()
     this.#promotions.start(signal)
     const tickMs = Math.max(5, this.#data.handBackMs / 2)
+    let waitMs = tickMs
     while (!signal.aborted) {
       try {
         const open = await this.#link.ready(this.#data.leaseMs)
@@ -110,12 +114,17 @@ class KeeperThread {
           this.#post({ kind: 'ready' })
         }
         await this.#tick(open)
+        this.#failures.works('The keeper keeps leases again')
+        waitMs = tickMs
       } catch (error) {
         if (mustReopen(error)) this.#link.get()?.destroy()
-        if (!signal.aborted)
-          this.#log('warn', { reason: (error as Error).message }, 'The keeper could not reach Redis; trying again')
+        if (!signal.aborted) {
+          this.#failures.failed((error as Error).message, 'Redis refuses what keeps the leases; trying again')
+        }
+        // Well before the leases end, and not so often that a server in trouble hears of nothing else.
+        waitMs = Math.min(waitMs * 2, this.#data.leaseMs / 12)
       }
-      await systemClock.wait(tickMs, signal)
+      await systemClock.wait(Math.max(waitMs, tickMs), signal)
     }
     await Promise.all([this.#subscriber.close(), this.#link.close()])
   }
@@ -239,10 +248,6 @@ class KeeperThread {
 
   #streamOf({ ref }: HeldEntry): StreamRef {
     return this.#streams[ref] as StreamRef
-  }
-
-  #log(level: 'info' | 'warn' | 'error', facts: object, message: string): void {
-    this.#post({ kind: 'log', level, facts, message })
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
+import { RepeatedWarning } from '../repeated-warning.ts'
 import type { Attempt } from './attempt.ts'
 import type { OutcomeLetter } from './history.ts'
 import { HistoryWriter, sectionText } from './history-writer.ts'
@@ -31,17 +32,24 @@ export interface SettlerDeps {
   readonly onStale: (attempt: Attempt) => void
 }
 
+/** What settle.lua answers. */
+type Reply = readonly [stale: readonly string[], failed: readonly string[], unwrittenHistory: string]
+
 /**
  * Reports outcomes, many in one script. While an answer is under way, outcomes gather: the busier, the larger the batches. What is not
- * answered because the connection broke is sent again; the server knows by the entry whether it was applied.
+ * answered because the connection broke, or could not be applied, is sent again; the server knows by the entry whether it was applied.
  */
 export class Settler {
   readonly #deps: SettlerDeps
   readonly #queues: Map<Lane, QueueReports>
+  readonly #refusals: RepeatedWarning
+  readonly #unwritten: RepeatedWarning
   #isFlushScheduled = false
 
   constructor(deps: SettlerDeps) {
     this.#deps = deps
+    this.#refusals = new RepeatedWarning(deps.log, deps.clock)
+    this.#unwritten = new RepeatedWarning(deps.log, deps.clock)
     this.#queues = new Map(deps.lanes.map((lane) => [lane, new QueueReports(lane)]))
   }
 
@@ -56,7 +64,7 @@ export class Settler {
   /** Outcomes not yet confirmed by the server. */
   get unsettled(): number {
     let sum = 0
-    for (const { waiting, sending } of this.#queues.values()) sum += waiting.length + sending
+    for (const { waiting, sending, refused } of this.#queues.values()) sum += waiting.length + sending + refused.length
     return sum
   }
 
@@ -64,8 +72,9 @@ export class Settler {
   forget(isForgotten: (attempt: Attempt) => boolean): Attempt[] {
     const forgotten: Attempt[] = []
     for (const reports of this.#queues.values()) {
-      forgotten.push(...reports.waiting.filter(isForgotten))
+      forgotten.push(...reports.waiting.filter(isForgotten), ...reports.refused.filter(isForgotten))
       reports.waiting = reports.waiting.filter((attempt) => !isForgotten(attempt))
+      reports.refused = reports.refused.filter((attempt) => !isForgotten(attempt))
     }
     for (const { slot } of forgotten) this.#deps.table.release(slot)
     return forgotten
@@ -99,29 +108,41 @@ export class Settler {
     const batch = reports.take()
     reports.isSending = true
     reports.sending = batch.length
-    let stale: string[] | undefined
+    let reply: Reply | undefined
     try {
       const args = this.#encode(reports, batch, session.bootId)
-      stale = await session.work.connection.run<string[]>(loadScripts().settle, session.work.prefix, args)
+      reply = await session.work.connection.run<Reply>(loadScripts().settle, session.work.prefix, args)
     } catch (error) {
-      this.#deps.log.warn(
-        { outcomes: batch.length, reason: (error as Error).message },
-        'Outcomes were not confirmed; sending them again',
-      )
       for (const attempt of batch) attempt.isResent = true
       if (mustReopen(error)) session.destroy()
-      const isRefused = session.work.connection.isOpen
-      reports.putBack(batch, isRefused)
+      const { message } = error as Error
       // A server that refuses without a broken connection (out of disk, read-only) is asked again, not at once.
-      if (isRefused) await this.#deps.clock.wait(REFUSED_WAIT_MS)
+      if (session.work.connection.isOpen) this.#refuse(reports, batch, message)
+      else {
+        reports.waiting = [...batch, ...reports.waiting]
+        const facts = { outcomes: batch.length, reason: message }
+        this.#deps.log.warn(facts, 'Outcomes were not confirmed; sending them again')
+      }
     }
     reports.isSending = false
     reports.sending = 0
-    if (stale) {
-      reports.grow()
-      this.#confirmed(batch, stale)
-    }
+    if (reply) this.#confirmed(reports, batch, reply)
     if (reports.waiting.length > 0) void this.#send(reports)
+  }
+
+  /** What the server did not apply is sent again a little later; other outcomes do not wait for it. */
+  #refuse(reports: QueueReports, attempts: readonly Attempt[], reason: string): void {
+    const facts = { queue: reports.lane.queue, outcomes: attempts.length }
+    this.#refusals.failed(reason, 'Redis refused outcomes; sending them again', facts)
+    for (const attempt of attempts) attempt.isResent = true
+    reports.refused.push(...attempts)
+    if (reports.isWaiting) return
+    reports.isWaiting = true
+    void this.#deps.clock.wait(REFUSED_WAIT_MS).then(() => {
+      reports.isWaiting = false
+      reports.waiting.push(...reports.refused.splice(0))
+      return this.#send(reports)
+    })
   }
 
   #encode(reports: QueueReports, batch: readonly Attempt[], bootId: string): string[] {
@@ -154,14 +175,24 @@ export class Settler {
     return [JSON.stringify(header), ...plain.sections.map(sectionText), ...others]
   }
 
-  #confirmed(batch: readonly Attempt[], stale: readonly string[]): void {
+  #confirmed(reports: QueueReports, batch: readonly Attempt[], [stale, failed, unwritten]: Reply): void {
     const refused = stale.length > 0 ? new Set(stale) : undefined
+    const undone = failed.length > 0 ? new Set(failed.filter((_, index) => index % 2 === 0)) : undefined
+    const again: Attempt[] = []
     for (const attempt of batch) {
+      const name = refused || undone ? `${attempt.letter}:${attempt.entry}` : ''
+      const isStale = refused?.has(name)
+      if (!isStale && undone?.has(name)) {
+        again.push(attempt)
+        continue
+      }
       this.#deps.table.release(attempt.slot)
-      if (refused?.has(`${attempt.letter}:${attempt.entry}`)) {
-        if (!attempt.isResent) this.#deps.onStale(attempt)
-      } else this.#deps.onSettled(attempt, attempt.outcome as Outcome)
+      if (!isStale) this.#deps.onSettled(attempt, attempt.outcome as Outcome)
+      else if (!attempt.isResent) this.#deps.onStale(attempt)
     }
+    if (again.length > 0) this.#refuse(reports, again, failed[1] ?? '')
+    else if (reports.refused.length === 0) this.#refusals.works('Redis takes all outcomes again')
+    if (unwritten !== '') this.#unwritten.failed(unwritten, 'The history of ended jobs could not be written')
   }
 }
 
@@ -170,31 +201,19 @@ class QueueReports {
   waiting: Attempt[] = []
   isSending = false
   sending = 0
+  /** Not applied by the server; sent again when a wait has passed. */
+  refused: Attempt[] = []
+  isWaiting = false
   #perBatch = 1
-  #limit = BATCH
 
   constructor(lane: Lane) {
     this.lane = lane
   }
 
   take(): Attempt[] {
-    const batch = this.waiting.slice(0, this.#limit)
-    this.waiting = this.waiting.slice(this.#limit)
+    const batch = this.waiting.slice(0, BATCH)
+    this.waiting = this.waiting.slice(BATCH)
     return batch
-  }
-
-  grow(): void {
-    this.#limit = Math.min(BATCH, this.#limit * 2)
-  }
-
-  /**
-   * What was not confirmed is sent again. When the server refused, in halves, and a single one goes to the end: should one outcome be
-   * what it refuses, the others get through.
-   */
-  putBack(batch: readonly Attempt[], isRefused: boolean): void {
-    const isAlone = isRefused && batch.length === 1
-    this.waiting = isAlone ? [...this.waiting, ...batch] : [...batch, ...this.waiting]
-    if (isRefused) this.#limit = Math.max(1, Math.floor(batch.length / 2))
   }
 
   /** The history is bounded by jobs, its stream by entries: as many of the usual size as make up `jobs`. */

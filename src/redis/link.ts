@@ -1,13 +1,12 @@
 import { type Clock, systemClock } from '../clock.ts'
 import { ClosedError, ConnectionError, MocaError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import { RepeatedWarning } from '../repeated-warning.ts'
 import { asAccessError } from './access.ts'
 
 const FIRST_DELAY_MS = 20
 const LONGEST_DELAY_MS = 1_000
 const CLOSE_MS = 500
-/** A failure that repeats itself is told again so often. */
-const TELL_AGAIN_MS = 60_000
 
 /** Something open that can break: its `closed` resolves with the reason. */
 export interface Breakable {
@@ -22,19 +21,18 @@ export interface Breakable {
  */
 export class Link<T extends Breakable> {
   readonly #open: () => Promise<T>
-  readonly #log: Logger
   readonly #clock: Clock
   readonly #stop = new AbortController()
   #current: T | undefined
   #loop: Promise<void> | undefined
   #lastError: Error | undefined
-  /** What was told of the failures since it was last open. */
-  #told: { readonly reason: string; readonly atMs: number } | undefined
+  // An outage of an hour is one thing to know, not 3,600.
+  readonly #outage: RepeatedWarning
   #waiters = new Set<{ resolve: (open: T) => void; reject: (error: Error) => void }>()
 
   constructor(open: () => Promise<T>, log: Logger, clock: Clock = systemClock) {
     this.#open = open
-    this.#log = log
+    this.#outage = new RepeatedWarning(log, clock)
     this.#clock = clock
   }
 
@@ -98,16 +96,14 @@ export class Link<T extends Breakable> {
         }
         this.#current = open
         this.#lastError = undefined
-        if (this.#told) this.#log.info({}, 'Connected')
-        this.#told = undefined
+        this.#outage.works('Connected')
         delayMs = FIRST_DELAY_MS
         this.#settleWaiters((waiter) => waiter.resolve(open))
         const reason = await open.closed
         this.#current = undefined
         this.#lastError = reason
         if (signal.aborted) return
-        this.#told = { reason: reason.message, atMs: this.#clock.monotonicMs() }
-        this.#log.warn({ reason: reason.message }, 'The connection broke; opening another')
+        this.#outage.failed(reason.message, 'The connection broke; opening another')
       } catch (cause) {
         const refusal = asAccessError(cause)
         const error = refusal instanceof Error ? refusal : new Error(String(refusal))
@@ -115,19 +111,11 @@ export class Link<T extends Breakable> {
         const isFinal = error instanceof MocaError && !error.retryable
         if (isFinal) this.#settleWaiters((waiter) => waiter.reject(error))
         if (isFinal) delayMs = LONGEST_DELAY_MS
-        this.#tell(error.message)
+        this.#outage.failed(error.message, 'Could not connect; trying again')
       }
       await this.#clock.wait(delayMs * (0.5 + Math.random() / 2), signal)
       delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS)
     }
-  }
-
-  // An outage of an hour is one thing to know, not 3,600.
-  #tell(reason: string): void {
-    const atMs = this.#clock.monotonicMs()
-    const isNews = this.#told?.reason !== reason || atMs - this.#told.atMs >= TELL_AGAIN_MS
-    if (isNews) this.#told = { reason, atMs }
-    this.#log[isNews ? 'warn' : 'debug']({ reason }, 'Could not connect; trying again')
   }
 
   #settleWaiters(settle: (waiter: { resolve: (open: T) => void; reject: (error: Error) => void }) => void): void {

@@ -21,7 +21,12 @@ export interface PreparedCall {
   readonly args?: readonly string[]
   /** Ids of the jobs that the call ends, as it should. All others must run afterwards, or be dead. */
   readonly ends?: readonly string[]
+  /** For settle: what a worker sends after the failure, told as sent again. All must be counted then. */
+  readonly again?: readonly string[] | undefined
 }
+
+/** The site of every count. */
+const COUNT = 'prelude: local function count(q, name, n) call("HINCRBY", base(q) .. ":n", name, n) end'
 
 type GoesOn = 'sent again' | 'caller dies'
 
@@ -48,7 +53,7 @@ async function failOneCall(
 ): Promise<string | undefined> {
   const { namespace } = scene
   await scene.reset()
-  const { header, args = [], ends = [] } = await prepare(scene)
+  const { header, args = [], ends = [], again } = await prepare(scene)
   const before = await namespace.look()
   namespace.failingCall = call
   await namespace.run(script, header, args).catch(ignorePlanned)
@@ -59,12 +64,28 @@ async function failOneCall(
   const where = `${name}, call ${call} failed (${after.failed}), ${goesOn}`
   const safe = [...placesOf(before).keys()].filter((id) => !ends.includes(id))
   mustHoldAll(safe, after, where)
-  if (goesOn === 'sent again') await namespace.run(script, header, args)
+  if (goesOn === 'sent again') {
+    if (again) await namespace.run(script, { ...header, lists: [], m: again.length, h: undefined }, again)
+    else await namespace.run(script, header, args)
+  }
   const run = await finish(scene, where)
   await mustLeaveNothing(scene, goesOn, where)
+  // A count that fails cannot be made up for: nobody knows whether it was made.
+  if (goesOn === 'sent again' && again && after.failed !== COUNT) mustAccount(await namespace.look(), where)
   const { dead } = await namespace.look()
   for (const id of safe) must('no job is lost', run.has(id) || dead.has(id), () => `${where}: ${id} never ran`)
   return after.failed
+}
+
+/** A failure may leave a job twice, which then ends twice: never may one be missing. */
+function mustAccount({ counters, dead }: Picture, where: string): void {
+  const at = (name: string) => counters.get(name) ?? 0
+  const ended = at('completed') + at('cancelled') + at('expired') + dead.size
+  must(
+    'accepted is accounted for',
+    ended >= at('accepted'),
+    () => `${where}: accepted ${at('accepted')}, ended ${ended}`,
+  )
 }
 
 /** The error of the call that fails, or whatever a script makes of it. */

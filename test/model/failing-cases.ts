@@ -22,9 +22,22 @@ function settleCase(name: string, jobs: readonly SceneJob[], outcome: SettledOut
 }
 
 function settling(held: Held, outcome: SettledOutcome): PreparedCall {
-  const args = [JSON.stringify({ s: held.letter, e: held.entry, i: held.id, ...outcome })]
   const isEnd = outcome.r === 'completed' || outcome.r === 'cancelled' || outcome.r === 'expired'
-  return { header: settleHeader, args, ends: isEnd ? [held.id] : [] }
+  return {
+    header: settleHeader,
+    args: [report(held, outcome)],
+    again: [report(held, { ...outcome, again: true })],
+    ends: isEnd ? [held.id] : [],
+  }
+}
+
+function report({ letter, entry, id }: Held, outcome: SettledOutcome): string {
+  return JSON.stringify({ s: letter, e: entry, i: id, ...outcome })
+}
+
+/** Completions in a list as they are sent again. */
+function completedAgain(held: readonly Held[]): string[] {
+  return held.map((one) => report(one, { r: 'completed', again: true }))
 }
 
 function moveCase(
@@ -94,7 +107,19 @@ export const FAILING_CASES: readonly FailingCase[] = [
       await scene.enqueue({}, {}, {})
       const held = await scene.read('a', 'm', 2)
       const header = { ...settleHeader, lists: [['m', false, false]], m: 0 }
-      return { header, args: [completedText(held)], ends: held.map(({ id }) => id) }
+      return { header, args: [completedText(held)], again: completedAgain(held), ends: held.map(({ id }) => id) }
+    },
+  },
+  {
+    name: 'settle: plain completions, and others of which one holds a key',
+    script: 'settle',
+    async prepare(scene) {
+      await scene.enqueue({}, {}, ...KEYED_PAIR, {})
+      const [one, two, keyed, failing] = (await scene.read('a', 'm', 4)) as [Held, Held, Held, Held]
+      const header = { ...settleHeader, lists: [['m', false, true]], m: 2, hn: 10, ha: 1_000 }
+      const others = [report(keyed, { r: 'completed' }), report(failing, DELAYED)]
+      const again = [...completedAgain([one, two, keyed]), report(failing, DELAYED)]
+      return { header, args: [completedText([one, two]), ...others], again, ends: [one.id, two.id, keyed.id] }
     },
   },
   {
@@ -107,7 +132,8 @@ export const FAILING_CASES: readonly FailingCase[] = [
       const [first, second] = (await scene.read('a', 'f', 2)) as [Held, Held]
       await scene.rescue(second)
       const header = { ...settleHeader, lists: [['f', true, true]], m: 0, hn: 10, ha: 1_000 }
-      return { header, args: [completedText([first, second])], ends: [first.id] }
+      const again = completedAgain([first, second])
+      return { header, args: [completedText([first, second])], again, ends: [first.id] }
     },
   },
   {
@@ -119,7 +145,7 @@ export const FAILING_CASES: readonly FailingCase[] = [
       await scene.promote()
       const held = await scene.readOne('a', 'f')
       const header = { ...settleHeader, lists: [['f', true, false]], m: 0 }
-      return { header, args: [completedText([held])], ends: [held.id] }
+      return { header, args: [completedText([held])], again: completedAgain([held]), ends: [held.id] }
     },
   },
   settleCase('completed, the next of its key waits', KEYED_PAIR, { r: 'completed' }),
@@ -150,7 +176,7 @@ export const FAILING_CASES: readonly FailingCase[] = [
       const [, gone = ''] = await scene.enqueue({ key: 'k' }, { key: 'k' }, { key: 'k' })
       await scene.namespace.command('HDEL', `${scene.namespace.prefix}q:${QUEUE}:recs`, gone)
       const held = await scene.readOne('a')
-      return { ...settling(held, { r: 'completed' }), ends: [held.id, gone] }
+      return { ...settling(held, { r: 'completed' }), again: undefined, ends: [held.id, gone] }
     },
   },
   settleCase('dead', [{}], DEAD),
@@ -162,7 +188,8 @@ export const FAILING_CASES: readonly FailingCase[] = [
       await scene.enqueue({})
       const held = await scene.readOne('a')
       await scene.namespace.command('XDEL', `${scene.namespace.prefix}q:${QUEUE}`, held.entry)
-      return { ...settling(held, DELAYED), ends: [held.id] }
+      // Deleted behind our back: nobody can account for it.
+      return { ...settling(held, DELAYED), again: undefined, ends: [held.id] }
     },
   },
   {

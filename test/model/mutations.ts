@@ -25,7 +25,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'settle: the fence is not checked',
     in: 'settle',
-    from: 'if who and isOf(who, worker) then t, o, d = readEntry(key, x.e) end',
+    from: 'if isOurs then t, o, d = readEntry(key, x.e) end',
     to: 't, o, d = readEntry(key, x.e)',
   },
   {
@@ -51,6 +51,13 @@ export const MUTATIONS: readonly Mutation[] = [
     in: 'settle',
     from: "  call('ZADD', base(q) .. ':later', int(due), x.i)\n",
     to: "  removeEntry(q, x.s, x.e, x.i)\n  call('ZADD', base(q) .. ':later', int(due), x.i)\n",
+    showsOnFailure: true,
+  },
+  {
+    name: 'settle: an outcome that fails stops the account of the others',
+    in: 'settle',
+    from: '  local reason = try(settle, x)\n',
+    to: '  settle(x)\n  local reason\n',
     showsOnFailure: true,
   },
   {

@@ -145,7 +145,7 @@ export class ScriptScene implements AsyncDisposable {
   /** Reports an outcome with a check of the owner; the attempts that were stale. */
   settle(held: Held, outcome: SettledOutcome, worker = held.worker): Promise<string[]> {
     const report = JSON.stringify({ s: held.letter, e: held.entry, i: held.id, ...outcome })
-    return this.namespace.run<string[]>('settle', { q: QUEUE, w: worker, lists: [], m: 1 }, [report])
+    return this.#settle({ q: QUEUE, w: worker, lists: [], m: 1 }, [report])
   }
 
   /** Reports plain completions of entries of one stream in one list; the attempts that were stale. */
@@ -153,7 +153,13 @@ export class ScriptScene implements AsyncDisposable {
     const [first] = held
     const hasIds = first?.id !== first?.entry
     const lists = [[first?.letter, hasIds, false]]
-    return this.namespace.run<string[]>('settle', { q: QUEUE, w: first?.worker, lists, m: 0 }, [completedText(held)])
+    return this.#settle({ q: QUEUE, w: first?.worker, lists, m: 0 }, [completedText(held)])
+  }
+
+  async #settle(header: object, args: readonly string[]): Promise<string[]> {
+    const [stale, failed] = await this.namespace.run<[string[], string[]]>('settle', header, args)
+    if (failed.length > 0) throw new Error(`settle failed: ${failed.join(' ')}`)
+    return stale
   }
 
   /** Their workers are stopped (or dead) until their leases have ended; another worker sweeps. */

@@ -48,10 +48,11 @@ export interface EnqueuedJob {
   readonly marker: string | undefined
 }
 
-export type SettledOutcome =
-  | { readonly r: 'completed' | 'released' | 'aside' | 'cancelled' | 'expired'; readonly again?: true }
+export type SettledOutcome = { readonly again?: true } & (
+  | { readonly r: 'completed' | 'released' | 'aside' | 'cancelled' | 'expired' }
   | { readonly r: 'delayed'; readonly d: number; readonly a?: true; readonly er?: { readonly m: string } }
   | { readonly r: 'dead'; readonly rs: string; readonly a?: true; readonly er?: { readonly m: string } }
+)
 
 export class ServerModel {
   jobs = new Map<string, ModelJob>()

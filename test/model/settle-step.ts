@@ -27,7 +27,9 @@ export async function settle(stage: Stage, { by, picks, history }: StepOf<'settl
     m: others.length,
     ...(history && { h: '#m x c 1 1000 0', hn: 10, ha: 1000 }),
   }
-  const stale = await namespace.run<string[]>('settle', header, [...lists.map(sectionOf), ...others.map(encode)])
+  const args = [...lists.map(sectionOf), ...others.map(encode)]
+  const [stale, failed] = await namespace.run<[string[], string[]]>('settle', header, args)
+  must('scripts do not fail', failed.length === 0, () => `settle: ${failed.join(' ')}`)
   const expected = refusedOf([...lists.flat(), ...others], stage, worker)
   must('a stale attempt is refused and told so', stale.join() === expected.join(), () => {
     return `settle of ${worker.name} answered that ${stale.join() || 'none'} are stale, it should be ${expected.join() || 'none'}`

@@ -88,12 +88,14 @@ export class QueueScene {
   }
 
   /** Reports the same outcome for some attempts. */
-  settle(queue: string, fetched: readonly Fetched[], outcome: Outcome, history?: string): Promise<string[]> {
+  async settle(queue: string, fetched: readonly Fetched[], outcome: Outcome, history?: string): Promise<string[]> {
     const others = fetched.map(({ letter, entry, place }) =>
       JSON.stringify({ s: letter, e: entry, i: place, ...outcome }),
     )
     const header = { q: queue, w: 'w1', lists: [], m: others.length, h: history, hn: 1000, ha: 3_600_000 }
-    return this.run<string[]>('settle', header, ...others)
+    const [stale, failed] = await this.run<[string[], string[]]>('settle', header, ...others)
+    if (failed.length > 0) throw new Error(`settle failed: ${failed.join(' ')}`)
+    return stale
   }
 
   /** Lets some attempts die for good. */

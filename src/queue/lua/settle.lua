@@ -15,47 +15,46 @@ local history = {}
 -- The entries of a section of the history, and the places of their jobs where these are others. One text for many attempts is read
 -- faster than an argument each, and is kept as the history as it stands.
 local function entriesOf(section, withPlaces)
-  local entries, places, n = {}, {}, 0
-  if withPlaces then
-    for entry, id in gmatch(section, '\n(%S+) %S+ %S+ (%S+)') do
-      n = n + 1
-      entries[n], places[n] = entry, id
-    end
-  else
+  local entries, n = {}, 0
+  if not withPlaces then
     for entry in gmatch(section, '\n(%S+)') do
       n = n + 1
       entries[n] = entry
     end
+    return entries, nil
   end
-  return entries, places, n
-end
-
--- A stale attempt's entry is gone (whoever rescued it deleted it). XDEL first: were XACK to succeed and XDEL to fail, the entry
--- would stand in the stream where nobody reads it again. Each entry is one attempt, so that nobody else can hold this one.
-local function complete(letter, section, withPlaces)
-  local key = stream(q, letter)
-  local entries, places, n = entriesOf(section, withPlaces)
-  local gone = call('XDEL', key, unpack(entries))
-  if gone == n then
-    if withPlaces then call('HDEL', base(q) .. ':where', unpack(places)) end
-    call('XACK', key, GROUP, unpack(entries))
-    return n
+  local places = {}
+  for entry, id in gmatch(section, '\n(%S+) %S+ %S+ (%S+)') do
+    n = n + 1
+    entries[n], places[n] = entry, id
   end
-  -- What is pending tells which: those that were deleted just now and ours still are, those that had been taken over are not.
-  local done = n
-  for j, entry in ipairs(entries) do
-    if holder(key, entry) then
-      if withPlaces then call('HDEL', base(q) .. ':where', places[j]) end
-      call('XACK', key, GROUP, entry)
-    else
-      done = done - 1
-      stale[#stale + 1] = letter .. ':' .. entry
-    end
-  end
-  return done
+  return entries, places
 end
 
 local completed = 0
+
+-- A stale attempt's entry is gone (whoever rescued it deleted it). XDEL first: were XACK to succeed and XDEL to fail, the entry
+-- would stand in the stream where nobody reads it again. Each entry is one attempt, so that nobody else can hold this one.
+local function complete(letter, entries, places)
+  local key = stream(q, letter)
+  local gone = call('XDEL', key, unpack(entries))
+  if gone == #entries then
+    if places then call('HDEL', base(q) .. ':where', unpack(places)) end
+    call('XACK', key, GROUP, unpack(entries))
+    completed = completed + gone
+    return
+  end
+  -- What is pending tells which: those that were deleted just now and ours still are, those that had been taken over are not.
+  for j, entry in ipairs(entries) do
+    if holder(key, entry) then
+      if places then call('HDEL', base(q) .. ':where', places[j]) end
+      call('XACK', key, GROUP, entry)
+      completed = completed + 1
+    else
+      stale[#stale + 1] = letter .. ':' .. entry
+    end
+  end
+end
 
 local outcomes = {}
 
@@ -117,12 +116,6 @@ local function vanish(counter)
 end
 outcomes.cancelled, outcomes.expired = vanish('cancelled'), vanish('expired')
 
-for j, list in ipairs(a.lists) do
-  completed = completed + complete(list[1], ARGV[j + 1], list[2])
-  if list[3] then history[#history + 1] = ARGV[j + 1] end
-end
-if a.h then history[#history + 1] = a.h end
-
 -- Outcomes sent before whose answer was lost: applied then if their job is gone; else one cannot tell, and it is not counted.
 local applied, unsure = {}, {}
 local ends = { completed = true, cancelled = true, expired = true }
@@ -133,42 +126,79 @@ local function isKnown(x)
   return call('HEXISTS', base(q) .. ':recs', x.i) == 1
 end
 
-for j = #a.lists + 2, #a.lists + 1 + a.m do
-  local x = cjson.decode(ARGV[j])
+-- What is pending for us and deleted: behind our back, or by a settlement that then failed. Nothing is left to settle but what names
+-- the entry.
+local function finish(x)
+  if call('HGET', base(q) .. ':where', x.i) == x.s .. ':' .. x.e then call('HDEL', base(q) .. ':where', x.i) end
+  call('XACK', stream(q, x.s), GROUP, x.e)
+end
+
+local function settle(x)
   local key = stream(q, x.s)
   local who = holder(key, x.e)
+  local isOurs = who and isOf(who, worker)
   local t, o, d
-  if who and isOf(who, worker) then t, o, d = readEntry(key, x.e) end
+  if isOurs then t, o, d = readEntry(key, x.e) end
   if t then
     local opts = options(o)
     outcomes[x.r](x, t, opts, d)
-    if opts.p and ends[x.r] then
-      call('UNLINK', P .. 'p:' .. q .. ':' .. x.i)
-    end
-  else
-    -- Pending but deleted: behind our back, or by a settlement that then failed. Nothing is left to settle but what names the entry.
-    if who and isOf(who, worker) then
-      if call('HGET', base(q) .. ':where', x.i) == x.s .. ':' .. x.e then call('HDEL', base(q) .. ':where', x.i) end
-      call('XACK', key, GROUP, x.e)
-    end
-    local name = x.s .. ':' .. x.e
-    if not x.again then
-      stale[#stale + 1] = name
-    elseif ends[x.r] and not isKnown(x) then
-      applied[#applied + 1] = name
-    else
-      unsure[#unsure + 1] = name
-    end
+    if opts.p and ends[x.r] then call('UNLINK', P .. 'p:' .. q .. ':' .. x.i) end
+    return
   end
+  local name = x.s .. ':' .. x.e
+  if isOurs then finish(x) end
+  if not x.again then
+    stale[#stale + 1] = name
+  elseif ends[x.r] and not isKnown(x) then
+    -- Counted when it was applied, unless that failed before it was acknowledged.
+    if isOurs then count(q, x.r, 1) end
+    applied[#applied + 1] = name
+  else
+    unsure[#unsure + 1] = name
+  end
+end
+
+-- What fails must not spoil the account of the others: each is applied by itself. All of them add before they remove, so what failed half
+-- way is done again.
+local failed = {}
+local function try(apply, ...)
+  local isDone, err = pcall(apply, ...)
+  return not isDone and (type(err) == 'table' and err.err or tostring(err)) or nil
+end
+local function fail(name, reason)
+  failed[#failed + 1] = name
+  failed[#failed + 1] = reason
+end
+
+for j, list in ipairs(a.lists) do
+  local letter, section = list[1], ARGV[j + 1]
+  local entries, places = entriesOf(section, list[2])
+  local reason = try(complete, letter, entries, places)
+  if reason then
+    for _, entry in ipairs(entries) do fail(letter .. ':' .. entry, reason) end
+  end
+  if list[3] then history[#history + 1] = section end
+end
+if a.h then history[#history + 1] = a.h end
+
+for j = #a.lists + 2, #a.lists + 1 + a.m do
+  local x = cjson.decode(ARGV[j])
+  local reason = try(settle, x)
+  if reason then fail(x.s .. ':' .. x.e, reason) end
 end
 
 if completed > 0 then count(q, 'completed', completed) end
 if #stale > 0 then count(q, 'stale', #stale) end
 for _, name in ipairs(unsure) do stale[#stale + 1] = name end
-if #history > 0 then
-  local void = table.concat(stale, ' ')
-  if #applied > 0 then void = void .. ' ' .. table.concat(applied, ' ') end
-  call('XADD', base(q) .. ':done', 'MAXLEN', '~', a.hn, '*', 'v', '1', 'b', table.concat(history, '\n'), 'x', void)
-  if a.ha then call('XTRIM', base(q) .. ':done', 'MINID', '~', int(now() - a.ha)) end
+
+local function writeHistory()
+  local void = { unpack(stale) }
+  for _, name in ipairs(applied) do void[#void + 1] = name end
+  for j = 1, #failed, 2 do void[#void + 1] = failed[j] end
+  local key = base(q) .. ':done'
+  local text = table.concat(history, '\n')
+  call('XADD', key, 'MAXLEN', '~', a.hn, '*', 'v', '1', 'b', text, 'x', table.concat(void, ' '))
+  if a.ha then call('XTRIM', key, 'MINID', '~', int(now() - a.ha)) end
 end
-return stale
+local unwritten = #history > 0 and try(writeHistory) or ''
+return { stale, failed, unwritten }
