@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { after, before, test } from 'node:test'
 import { inspect } from 'node:util'
+import { startProxy } from '../../test/support/proxy.ts'
 import { type RedisServer, startRedis } from '../../test/support/redis-server.ts'
 import { waitFor } from '../../test/support/wait-for.ts'
 import { AccessError, ConfigError, ConnectionError, UnsuitableServerError } from '../errors.ts'
@@ -292,6 +293,38 @@ test('a connection that listens answers to PING, and is broken when it does not'
   } finally {
     await redis.kill('SIGCONT')
   }
+})
+
+for (const [what, ask] of Object.entries<(connection: Connection) => Promise<unknown>>({
+  'a command': (connection) => connection.send(['PING']),
+  'a call of a script': (connection) => connection.run(append, 'hangs', ['1']),
+  'a subscription': (connection) => connection.subscribe('news', () => {}),
+})) {
+  test(`${what} that a hanging network swallows is told so`, async () => {
+    const proxy = await startProxy({ targetPort: () => redis.port })
+    try {
+      using connection = await open({ url: proxy.url, replyTimeoutMs: 200 })
+      proxy.setFaults({ kind: 'hole' })
+      const expected = { name: 'ConnectionError', message: 'Redis did not answer within 200 ms: the connection hangs' }
+      await assert.rejects(ask(connection), expected)
+      await assert.rejects(ask(connection), expected)
+    } finally {
+      await proxy.stop()
+    }
+  })
+}
+
+test('what is unanswered on a connection that is destroyed is told why, calls of scripts that wait included', async () => {
+  using connection = await open()
+  const read = ['XREAD', 'BLOCK', '60000', 'STREAMS', 'none', '$']
+  const refused = [connection.send(['SCRIPT', 'FLUSH']).then(() => connection.run(append, 'told', ['1']))]
+  await connection.send(['PING'])
+  await connection.send(['PING'])
+  refused.push(connection.send(read, 60_000), connection.run(append, 'told', ['2']))
+  const reason = new ConnectionError('enough')
+  connection.destroy(reason)
+  const ends = await Promise.allSettled([...refused, connection.send(['PING']), connection.run(append, 'told', ['3'])])
+  for (const end of ends) assert.deepEqual(end, { status: 'rejected', reason })
 })
 
 test('a subscription without an answer in time breaks the connection', async () => {

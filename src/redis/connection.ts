@@ -1,4 +1,4 @@
-import { createClient, type RedisClientOptions, type RedisClientType } from '@redis/client'
+import { createClient, ErrorReply, type RedisClientOptions, type RedisClientType } from '@redis/client'
 import { ConfigError, ConnectionError, MocaError, UnsuitableServerError } from '../errors.ts'
 import { asLoginError } from './access.ts'
 
@@ -51,7 +51,8 @@ export class Connection {
   readonly #client: Client
   readonly #replyTimeoutMs: number
   readonly #break: (reason: Error) => void
-  #isOpen = true
+  /** Why it is not open any more: what is unanswered then, and whatever is asked later, is refused with it. */
+  #brokenBy: Error | undefined
   #unanswered = 0
   #waitingSince = 0
   #allowedMs = 0
@@ -123,12 +124,12 @@ export class Connection {
   }
 
   get isOpen(): boolean {
-    return this.#isOpen
+    return this.#brokenBy === undefined
   }
 
-  /** Sends one command. `blockMs`: how long the server itself may take to answer. Rejects when the server refuses or the connection breaks. */
+  /** Sends one command. `blockMs`: how long the server itself may take to answer. Rejects with the server's refusal, or with the reason why the connection broke. */
   send<T>(args: readonly string[], blockMs = 0): Promise<T> {
-    if (!this.#isOpen) return Promise.reject(new ConnectionError('The connection to Redis is closed'))
+    if (this.#brokenBy) return Promise.reject(this.#brokenBy)
     this.#asks(blockMs)
     return this.#client.sendCommand<T>(args as string[]).then(this.#answered, this.#refused)
   }
@@ -186,6 +187,8 @@ export class Connection {
    * something is asked on it.
    */
   async subscribe(channel: string, listener: (message: string) => void): Promise<void> {
+    // The client would never answer.
+    if (this.#brokenBy) throw this.#brokenBy
     this.#asks(0)
     await this.#client.subscribe(channel, listener).then(this.#answered, this.#refused)
   }
@@ -213,6 +216,8 @@ export class Connection {
   readonly #refused = (error: Error): never => {
     this.#unanswered--
     this.#waitingSince = performance.now()
+    // The client says of its own destruction no more than that.
+    if (this.#brokenBy && !(error instanceof ErrorReply)) throw this.#brokenBy
     throw error
   }
 
@@ -228,8 +233,8 @@ export class Connection {
   }
 
   #fail(reason: Error): void {
-    if (!this.#isOpen) return
-    this.#isOpen = false
+    if (this.#brokenBy) return
+    this.#brokenBy = reason
     clearInterval(this.#watch)
     destroyQuietly(this.#client)
     this.#break(reason)
