@@ -52,40 +52,124 @@ export interface KeptError {
 
 const NONE: EntryOptions = Object.freeze({})
 
-const KINDS: Readonly<Record<keyof EntryOptions, 'string' | 'number' | 'object'>> = {
-  i: 'string',
-  at: 'number',
-  a: 'number',
-  s: 'number',
-  c: 'number',
-  r: 'number',
-  k: 'string',
-  h: 'string',
-  x: 'number',
-  n: 'number',
-  tm: 'number',
-  rt: 'object',
-  kc: 'number',
-  p: 'number',
-  f: 'string',
-  ls: 'number',
-  er: 'object',
-  rs: 'string',
-  da: 'number',
-  rb: 'string',
-  ra: 'number',
+type Kind = 'string' | 'number' | 'object' | 'entry' | 'errors'
+
+/** A map: a name like `constructor` is one of another release. */
+const KINDS: ReadonlyMap<string, Kind> = new Map(
+  Object.entries({
+    i: 'string',
+    at: 'number',
+    a: 'number',
+    s: 'number',
+    c: 'number',
+    r: 'number',
+    k: 'string',
+    h: 'string',
+    x: 'number',
+    n: 'number',
+    tm: 'number',
+    rt: 'object',
+    kc: 'number',
+    p: 'number',
+    f: 'entry',
+    ls: 'number',
+    er: 'errors',
+    rs: 'string',
+    da: 'number',
+    rb: 'string',
+    ra: 'number',
+  } satisfies Record<keyof EntryOptions, Kind>),
+)
+
+/** The scripts can neither read nor write what is nested deeper. */
+const DEEPEST = 1_000
+/** The last instant that a Date can tell, ms. */
+const LAST_MS = 8.64e15
+
+/** Throws for a text that no release wrote. */
+export function parseOptions(text: string): Readonly<EntryOptions> {
+  const { options, flaw } = judgeOptions(text)
+  if (flaw !== undefined) throw new TypeError(flaw)
+  return options
 }
 
-/** Throws for a text that no release wrote: see `options` in lua/prelude.lua, which judges alike. */
-export function parseOptions(text: string): Readonly<EntryOptions> {
-  if (text === '') return NONE
-  const options = JSON.parse(text) as Record<string, unknown> | null
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw new TypeError('no object')
+/**
+ * A job's options, and the first thing that is wrong with them. What is wrong is left out. `options` in lua/prelude.lua judges alike, so
+ * that a job that one of the two takes for damaged is damaged for the other, and has the same id and key for both.
+ */
+export function judgeOptions(text: string): { options: Readonly<EntryOptions>; flaw?: string } {
+  if (text === '') return { options: NONE }
+  const options = readObject(text)
+  if (!options) return { options: NONE, flaw: 'no JSON object that the scripts can read' }
+  let flaw: string | undefined
   for (const name in options) {
-    const kind = KINDS[name as keyof EntryOptions] as string | undefined
-    if (kind !== undefined && typeof options[name] !== kind) throw new TypeError(`${name} is no ${kind}`)
+    const kind = KINDS.get(name)
+    if (fits(options[name], kind)) continue
+    delete options[name]
+    flaw ??= kind === undefined ? `a number in ${name} is not finite` : `${name} is not of kind ${kind}`
   }
-  return options
+  return flaw === undefined ? { options } : { options, flaw }
+}
+
+function readObject(text: string): Record<string, unknown> | undefined {
+  if (hasControls(text)) return undefined
+  try {
+    const value: unknown = JSON.parse(text)
+    return isObject(value) && !Array.isArray(value) && isReadable(value, 1) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The scripts read such characters unescaped within a text, JSON.parse between values: neither is ever written. */
+function hasControls(text: string): boolean {
+  for (let index = 0; index < text.length; index++) if (text.charCodeAt(index) < 32) return true
+  return false
+}
+
+/** The scripts refuse half a surrogate pair, and what is nested too deep. */
+function isReadable(value: unknown, depth: number): boolean {
+  if (typeof value === 'string') return value.isWellFormed()
+  if (!isObject(value)) return true
+  if (depth > DEEPEST) return false
+  for (const name in value) if (!name.isWellFormed() || !isReadable(value[name], depth + 1)) return false
+  return true
+}
+
+function fits(value: unknown, kind: Kind | undefined): boolean {
+  switch (kind) {
+    case 'string':
+      return typeof value === 'string'
+    case 'number':
+      return Number.isFinite(value)
+    case 'entry':
+      return typeof value === 'string' && /^\d+-\d+$/.test(value)
+    case 'errors':
+      return Array.isArray(value) && value.length > 0 && value.every(isKeptError) && isWritable(value)
+    case 'object':
+      return isObject(value) && isWritable(value)
+    case undefined:
+      return isWritable(value)
+  }
+}
+
+function isKeptError(value: unknown): boolean {
+  if (!isObject(value)) return false
+  const { n, at, m, st } = value
+  const isText = typeof m === 'string' && (st === undefined || typeof st === 'string')
+  return isText && typeof n === 'number' && typeof at === 'number' && Math.abs(at) <= LAST_MS
+}
+
+/** JSON.parse and the scripts read numbers that neither can write again, like 1e999. */
+function isWritable(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (!isObject(value)) return true
+  for (const name in value) if (!isWritable(value[name])) return false
+  return true
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
 }
 
 /**

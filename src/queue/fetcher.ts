@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { JobHandler } from '../job/job.ts'
 import { type Attempt, newAttempt } from './attempt.ts'
-import { type EntryOptions, parseOptions } from './entry.ts'
+import { judgeOptions } from './entry.ts'
 import type { Executor } from './executor.ts'
 import type { AloneTurn } from './alone-turn.ts'
 import { type StreamLetter, streamKey } from './keys.ts'
@@ -334,23 +334,24 @@ export class Fetcher {
     const type = fields?.[1]
     const text = fields?.[3]
     const payloadText = fields?.[5]
-    const options = readOptions(text)
+    // Its id and key count, if they can be read, whatever else is wrong with it.
+    const { options, flaw } = judgeOptions(text ?? '')
     const attempt = newAttempt(
       {
         lane,
         letter,
         entry,
-        place: options?.i ?? entry,
+        place: options.i ?? entry,
         type: type ?? '',
         handler: type === undefined ? undefined : handlers.get(type),
-        options: options ?? {},
+        options,
         payloadText: payloadText ?? '',
         slot: table.hold(ref, entry, now),
         bootId: session.bootId,
       },
       now,
     )
-    if (type === undefined || payloadText === undefined || !options) {
+    if (type === undefined || payloadText === undefined || flaw !== undefined) {
       this.#giveUp(attempt, { r: 'dead', rs: 'unreadable', er: { m: 'The entry is not one of a job of this layout' } })
       return undefined
     }
@@ -367,15 +368,6 @@ export class Fetcher {
     attempt.isSettled = true
     if (table.start(attempt.slot, Number.POSITIVE_INFINITY)) settle(attempt, outcome, clock.monotonicMs())
     else table.release(attempt.slot)
-  }
-}
-
-function readOptions(text: string | undefined): EntryOptions | undefined {
-  if (text === undefined) return undefined
-  try {
-    return parseOptions(text)
-  } catch {
-    return undefined // told as unreadable
   }
 }
 

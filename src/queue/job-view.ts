@@ -1,6 +1,6 @@
 import { stackOf } from '../job/control-flow.ts'
 import { formatJobId } from '../job/job-id.ts'
-import { type EntryOptions, parseOptions } from './entry.ts'
+import { type EntryOptions, judgeOptions } from './entry.ts'
 import type { HistoryLine } from './history.ts'
 import { type JobOverrides, overridesOf } from './job-overrides.ts'
 
@@ -147,13 +147,9 @@ export function parseRecord(text: string): { type: string; options: EntryOptions
   return { type, options: readOptions(options), payload: text.slice(flags.length + type.length + options.length + 3) }
 }
 
-/** Options, or none when the text is not readable: a view shows what it can. */
+/** Options without what is not readable: a view shows what it can. */
 export function readOptions(text: string): EntryOptions {
-  try {
-    return parseOptions(text)
-  } catch {
-    return {}
-  }
+  return judgeOptions(text).options
 }
 
 function parsePayload(text: string): unknown {
@@ -169,6 +165,8 @@ function parseHeaders(text: string | undefined): Record<string, string> {
   return typeof headers === 'object' && headers !== null ? (headers as Record<string, string>) : {}
 }
 
+/** Undefined, too, for a number that is no instant: an entry may come from anywhere. */
 function asDate(ms: number | undefined): Date | undefined {
-  return ms === undefined ? undefined : new Date(ms)
+  const date = new Date(ms ?? Number.NaN)
+  return Number.isNaN(date.getTime()) ? undefined : date
 }

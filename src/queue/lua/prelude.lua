@@ -113,6 +113,7 @@ end
 
 -- The kind of value of an option (entry.ts); nil for one of another release. No table: every script would make it anew, used or not.
 local function kindOf(name)
+  if find(name, ' ', 1, true) then return nil end
   local word = ' ' .. name .. ' '
   if find(' at a s c r x n tm kc p ls da ra ', word, 1, true) then return 'number' end
   if find(' i k h f rs rb ', word, 1, true) then return 'string' end
@@ -129,17 +130,39 @@ local function isWritable(value)
   return true
 end
 
+-- The numbers that cjson reads and JSON does not know: 0x10, 01, +1, 1. and .5 (in a text without strings).
+local function hasOddNumber(o)
+  return find(o, '[:,%[] *%-?0[%dxX]') or find(o, '[:,%[] *%+') or find(o, '%.%D') or find(o, '%D%.')
+end
+
+-- Whether a text may be what a worker's JSON takes for an object, where cjson is content with more.
+local function isStrict(o)
+  if not find(o, '^ *{') or find(o, '[%z\1-\31]') then return false end
+  -- What looks like a number may stand in a string, which is rare: only then they are cut out.
+  return not hasOddNumber(o) or not hasOddNumber((string.gsub((string.gsub(o, '\\.', '')), '"[^"]*"', '""')))
+end
+
+-- Errors kept with a job. None of them is never written, and would be written again as an object.
+local function areErrors(list)
+  for index, e in pairs(list) do
+    if type(index) ~= 'number' or type(e) ~= 'table' or type(e.n) ~= 'number' or type(e.at) ~= 'number' then return false end
+    if math.abs(e.at) > 8.64e15 or type(e.m) ~= 'string' or (e.st ~= nil and type(e.st) ~= 'string') then return false end
+  end
+  return next(list) ~= nil
+end
+
 -- A job's options, and whether they are what they should be. What is not is left out: a foreign or damaged entry must not stop a script
--- half way, and what stands behind it.
+-- half way, and what stands behind it. `judgeOptions` (entry.ts) judges alike.
 local function options(o)
   if o == '' then return {}, true end
+  if not isStrict(o) then return {}, false end
   local fine, value = pcall(cjson.decode, o)
-  if not fine or type(value) ~= 'table' or value[1] ~= nil then return {}, false end
+  if not fine then return {}, false end
   for name, each in pairs(value) do
     if type(each) ~= (kindOf(name) or type(each)) or not isWritable(each) then fine, value[name] = false, nil end
   end
   if value.f and not find(value.f, '^%d+%-%d+$') then fine, value.f = false, nil end
-  if value.er and value.er[1] == nil and next(value.er) then fine, value.er = false, nil end
+  if value.er and not areErrors(value.er) then fine, value.er = false, nil end
   return value, fine
 end
 
