@@ -148,7 +148,7 @@ function fits(value: unknown, kind: Kind | undefined): boolean {
       return Array.isArray(value) && value.length > 0 && value.every(isKeptError) && isWritable(value)
     case 'object':
       return isObject(value) && isWritable(value)
-    case undefined:
+    default:
       return isWritable(value)
   }
 }
