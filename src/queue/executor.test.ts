@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { systemClock } from '../clock.ts'
 import { LeaseLostError } from '../errors.ts'
 import { cancel } from '../job/control-flow.ts'
+import type { Duration } from '../job/duration.ts'
 import { defineJob, handle, type HandlerContext } from '../job/job.ts'
 import { silentLogger } from '../logger.ts'
 import { type Attempt, newAttempt } from './attempt.ts'
@@ -16,9 +17,9 @@ type Run = (context: HandlerContext) => unknown
 /** An executor with lanes of the given weights, in order; what it reports is noted, and nothing is fetched. */
 function setUp(
   weights: readonly number[],
-  overrides: Partial<ExecutorDeps> & { concurrency?: number; run?: Run } = {},
+  overrides: Partial<ExecutorDeps> & { concurrency?: number; run?: Run; timeout?: Duration } = {},
 ) {
-  const { concurrency = 10, run = () => {}, ...deps } = overrides
+  const { concurrency = 10, run = () => {}, timeout = 0, ...deps } = overrides
   const lanes = weights.map((weight, index) => new Lane(`q${index}`, weight, concurrency))
   const table = LeaseTable.create(10_000)
   const settled: { queue: string; place: string; outcome: Outcome }[] = []
@@ -42,7 +43,7 @@ function setUp(
   })
   const make = (lane: Lane, options: Attempt['options'] = {}): Attempt => {
     const entry = `1732464000000-${entries++}`
-    const handler = handle(defineJob({ type: 'a', timeout: 0 }), (context) => {
+    const handler = handle(defineJob({ type: 'a', timeout }), (context) => {
       started.push(lane.queue)
       return run(context)
     })
@@ -292,3 +293,26 @@ test('idle resolves when nothing runs', async () => {
   await turns(2)
   assert.equal(isIdle, true)
 })
+
+for (const { name, options, timeout, graceMs, heldForMs } of [
+  { name: "its contract's timeout", options: {}, timeout: '1m', graceMs: 50, heldForMs: 60_000 + 30_000 },
+  { name: 'its own timeout', options: { tm: 5_000 }, timeout: '1m', graceMs: 50, heldForMs: 5_000 + 30_000 },
+  { name: 'a grace that is longer', options: {}, timeout: '1m', graceMs: 40_000, heldForMs: 60_000 + 80_000 },
+  { name: 'no timeout', options: { tm: 0 }, timeout: '1m', graceMs: 50, heldForMs: Number.POSITIVE_INFINITY },
+] as const) {
+  test(`the lease of what runs is kept until well after its timeout, and no longer: ${name}`, async () => {
+    const nowMs = 1_000
+    const clock = { ...systemClock, monotonicMs: () => nowMs }
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const { executor, lanes, table, make } = setUp([1], { run: () => promise, clock, timeout, graceMs })
+    executor.accept([make(lanes[0], options)])
+    await turns(1)
+    const last = heldForMs === Number.POSITIVE_INFINITY ? Number.MAX_VALUE : nowMs + heldForMs - 1
+    assert.deepEqual([executor.running, table.owned(last).length], [1, 1])
+    assert.equal(table.owned(nowMs + heldForMs).length, 0)
+    // An outcome that waits to be settled keeps it.
+    resolve()
+    await turns(2)
+    assert.deepEqual([executor.running, table.owned(Number.MAX_VALUE).length], [0, 1])
+  })
+}
