@@ -299,6 +299,7 @@ for (const { name, options, timeout, graceMs, heldForMs } of [
   { name: 'its own timeout', options: { tm: 5_000 }, timeout: '1m', graceMs: 50, heldForMs: 5_000 + 30_000 },
   { name: 'a grace that is longer', options: {}, timeout: '1m', graceMs: 40_000, heldForMs: 60_000 + 80_000 },
   { name: 'no timeout', options: { tm: 0 }, timeout: '1m', graceMs: 50, heldForMs: Number.POSITIVE_INFINITY },
+  { name: 'a timeout that is none', options: { tm: -1 }, timeout: '1m', graceMs: 50, heldForMs: 60_000 + 30_000 },
 ] as const) {
   test(`the lease of what runs is kept until well after its timeout, and no longer: ${name}`, async () => {
     const nowMs = 1_000
@@ -316,3 +317,19 @@ for (const { name, options, timeout, graceMs, heldForMs } of [
     assert.deepEqual([executor.running, table.owned(Number.MAX_VALUE).length], [0, 1])
   })
 }
+
+test('a timeout that is none is left to the contract: it decides when a job ran too long', async () => {
+  let nowMs = 0
+  const clock = { ...systemClock, monotonicMs: () => nowMs }
+  const { executor, lanes, make, settled } = setUp([1], { run: () => new Promise(() => {}), clock, timeout: '1m' })
+  executor.accept([make(lanes[0], { tm: -1 }), make(lanes[0], { tm: Number.MAX_VALUE })])
+  await turns(1)
+  nowMs = 59_999
+  executor.checkDeadlines()
+  assert.equal(settled.length, 0)
+  nowMs = 60_050
+  executor.checkDeadlines()
+  const errors = settled.map(({ outcome }) => ('er' in outcome ? outcome.er?.m : outcome.r))
+  assert.equal(errors.length, 2)
+  for (const error of errors) assert.match(error ?? '', /its timeout of 60000 ms/)
+})

@@ -7,7 +7,7 @@ import type { Logger } from '../logger.ts'
 import { formatJobId } from '../job/job-id.ts'
 import { type Attempt, attemptNumber } from './attempt.ts'
 import { AttemptContext } from './attempt-context.ts'
-import { retryOf } from './job-overrides.ts'
+import { retryOf, timeoutMsOf } from './job-overrides.ts'
 import type { Lane } from './lane.ts'
 import type { LeaseTable } from './lease-table.ts'
 import { decideFailure, type Outcome } from './outcome.ts'
@@ -248,7 +248,7 @@ export class Executor {
       return false
     }
     const { handler, options, lane } = attempt
-    const timeoutMs = options.tm ?? handler?.job.timeoutMs ?? 0
+    const timeoutMs = timeoutMsOf(options, handler?.job.timeoutMs ?? 0)
     attempt.startedAtMs = now
     attempt.deadlineMs = timeoutMs > 0 ? now + timeoutMs : Number.POSITIVE_INFINITY
     if (!table.start(attempt.slot, attempt.deadlineMs + Math.max(LEASE_MARGIN_MS, this.#deps.graceMs * 2))) {
@@ -387,7 +387,7 @@ export class Executor {
       error,
       charged: options.a ?? 0,
       policy: retryOf(options, handler.job.retry),
-      timeoutMs: options.tm ?? handler.job.timeoutMs,
+      timeoutMs: timeoutMsOf(options, handler.job.timeoutMs),
       stopReason: attempt.stopReason,
       chance: Math.random(),
     })

@@ -4,7 +4,7 @@ import * as fc from 'fast-check'
 import { resolveRetry, retryDelayMs, type RetryPolicy } from '../job/retry-policy.ts'
 import { encodeOptions, type EnqueueOptions } from './enqueue-options.ts'
 import { type EntryOptions, parseOptions } from './entry.ts'
-import { keepCompletedMsOf, overridesOf, retryOf } from './job-overrides.ts'
+import { keepCompletedMsOf, overridesOf, retryOf, timeoutMsOf } from './job-overrides.ts'
 
 const CONTRACT = resolveRetry({ attempts: 5, delay: '2s', maxDelay: '1m', jitter: 0.2 }, 'retry')
 
@@ -55,6 +55,12 @@ test('how long a completed job is shown is its own affair, 0 included', () => {
   assert.equal(keepCompletedMsOf(carried({ keep: { completed: '1d' } }), 7), 86_400_000)
 })
 
+test('how long an attempt may run is its own affair, 0 included', () => {
+  assert.equal(timeoutMsOf(carried({}), 7), 7)
+  assert.equal(timeoutMsOf(carried({ timeout: 0 }), 7), 0)
+  assert.equal(timeoutMsOf(carried({ timeout: '1d' }), 7), 86_400_000)
+})
+
 test('tells what was set otherwise', () => {
   const options = { attempts: 3, timeout: 0, retry: { delay: '1h', backoff: 'fixed' }, keep: { completed: 0 } } as const
   assert.deepEqual(overridesOf(carried(options)), {
@@ -70,7 +76,8 @@ test('what cannot be understood is left to the contract', () => {
   const strange = [
     { rt: null },
     { rt: 'later' },
-    { rt: 7 },
+    { rt: 7, tm: -1 },
+    { tm: Number.MAX_VALUE },
     { rt: [1, 2] },
     { rt: { b: 'linear', d: '1h', m: -1, j: 2 }, n: '3', kc: '5\n', tm: {} },
     { rt: { b: null, d: Number.MAX_VALUE, zz: 1 }, n: 0 },
@@ -78,6 +85,7 @@ test('what cannot be understood is left to the contract', () => {
   for (const options of strange) {
     assert.deepEqual(retryOf(options, CONTRACT), CONTRACT)
     assert.equal(keepCompletedMsOf(options, 7), 7)
+    assert.equal(timeoutMsOf(options, 7), 7)
     assert.equal(overridesOf(options), undefined)
   }
   const half = { rt: { b: 'linear', d: 5 } } as unknown as EntryOptions

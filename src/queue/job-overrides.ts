@@ -14,6 +14,11 @@ export function retryOf(options: EntryOptions, contract: RetryPolicy): RetryPoli
   return mergeRetry(contract, readRetry(options))
 }
 
+/** How long an attempt of this job may run (0 = as long as it likes): by its entry, else its contract. */
+export function timeoutMsOf({ tm }: EntryOptions, contractMs: number): number {
+  return isDurationMs(tm) ? tm : contractMs
+}
+
 /** How long the history shows this job once it completed: by its entry, else its contract. */
 export function keepCompletedMsOf({ kc }: EntryOptions, contractMs: number): number {
   return isDurationMs(kc) ? kc : contractMs
