@@ -13,7 +13,7 @@ import type { StallGuard } from './stall-guard.ts'
 import type { StreamRegistry } from './stream-registry.ts'
 import { readCommand, type WorkerSession } from './worker-session.ts'
 
-/** Inline payloads and options have at most 32 KiB together: so many entries are at most 8 MiB. */
+/** So many entries of ENTRY_LIMIT_BYTES (entry.ts) are 8 MiB. */
 const READ_MOST = 256
 /** Slots of the lease table that must be free for each lane before a round of reads. */
 export const ROUND_MOST = READ_MOST * 2

@@ -6,7 +6,7 @@ import { type EntryRef, parseWhere, type QueueLook, type QueueReader, type Strea
 import type { Suspect } from './job-standing.ts'
 
 const PAGE = 500
-/** Records and entries may have 32 KiB each: a page stays below 8 MiB. */
+/** Records and entries may have ENTRY_LIMIT_BYTES (queue/entry.ts) each: a page stays below 8 MiB. */
 const FULL_PAGE = 250
 
 /** What a walk over the places of a queue found worth a second look. */
