@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
-import { RepeatedWarning } from '../repeated-warning.ts'
+import { RepeatedWarning } from '../service/repeated-warning.ts'
 import type { Attempt } from './attempt.ts'
 import type { OutcomeLetter } from './history.ts'
 import { HistoryWriter, sectionText } from './history-writer.ts'

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../clock.ts'
 import { ClosedError, ConnectionError, MocaError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
-import { RepeatedWarning } from '../repeated-warning.ts'
+import { RepeatedWarning } from '../service/repeated-warning.ts'
 import { asAccessError } from './access.ts'
 
 const FIRST_DELAY_MS = 20

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Logger } from './logger.ts'
+import type { Logger } from '../logger.ts'
 import { RepeatedWarning } from './repeated-warning.ts'
 
 function scene() {

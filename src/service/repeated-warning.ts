@@ -1,5 +1,5 @@
-import { type Clock, systemClock } from './clock.ts'
-import type { Logger } from './logger.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import type { Logger } from '../logger.ts'
 
 /** A failure that repeats itself is told again so often. */
 const TELL_AGAIN_MS = 60_000
