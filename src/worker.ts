@@ -4,7 +4,7 @@ import type { Logger } from './logger.ts'
 import type { Moca } from './moca.ts'
 import { resolveConfig } from './config/config.ts'
 import type { WorkerInput } from './config/options.ts'
-import { Worker } from './queue/worker.ts'
+import { Worker } from './queue/worker/worker.ts'
 
 export interface WorkerOptions extends WorkerInput {
   readonly handlers: readonly JobHandler[]

@@ -1,6 +1,6 @@
 import { closest } from '../config/config-issues.ts'
 import { requireQueueName } from '../job/job-id.ts'
-import type { QueueReader } from '../queue/queue-reader.ts'
+import type { QueueReader } from '../queue/inspector/queue-reader.ts'
 import { NotFoundError } from './cli-error.ts'
 import type { Context } from './context.ts'
 

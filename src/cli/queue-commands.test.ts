@@ -3,8 +3,8 @@ import { after, before, test } from 'node:test'
 import { Project } from '../../test/support/command-line.ts'
 import { QueueScene } from '../../test/support/queue-scene.ts'
 import { type RedisServer, startRedis } from '../../test/support/redis-server.ts'
-import type { JobPage } from '../queue/job-list.ts'
-import type { JobView } from '../queue/job-view.ts'
+import type { JobPage } from '../queue/inspector/job-list.ts'
+import type { JobView } from '../queue/inspector/job-view.ts'
 
 let redis: RedisServer
 let project: Project

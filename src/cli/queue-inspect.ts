@@ -1,5 +1,5 @@
 import { requireJobId } from '../job/job-id.ts'
-import type { JobView } from '../queue/job-view.ts'
+import type { JobView } from '../queue/inspector/job-view.ts'
 import { NotFoundError } from './cli-error.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'

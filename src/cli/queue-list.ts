@@ -1,4 +1,4 @@
-import type { JobStatus, JobView } from '../queue/job-view.ts'
+import type { JobStatus, JobView } from '../queue/inspector/job-view.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { parseWhole } from './flag-values.ts'

@@ -1,4 +1,4 @@
-import type { PurgeFilter, PurgeStatus } from '../queue/bulk-move.ts'
+import type { PurgeFilter, PurgeStatus } from '../queue/inspector/bulk-move.ts'
 import { UsageError } from './cli-error.ts'
 import { confirm } from './confirm.ts'
 import type { Context } from './context.ts'

@@ -1,6 +1,6 @@
 import { systemClock } from '../clock.ts'
 import { ConnectionError } from '../errors.ts'
-import type { LossReport, QueueCounts, WorkerView } from '../queue/inspector.ts'
+import type { LossReport, QueueCounts, WorkerView } from '../queue/inspector/inspector.ts'
 import type { Context, QueueAccess } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { formatCount, formatDuration, jobs } from './format.ts'

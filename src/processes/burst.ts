@@ -1,7 +1,7 @@
 import { systemClock } from '../clock.ts'
 import type { Moca } from '../moca.ts'
-import type { QueueCounts } from '../queue/inspector.ts'
-import type { Worker } from '../queue/worker.ts'
+import type { QueueCounts } from '../queue/inspector/inspector.ts'
+import type { Worker } from '../queue/worker/worker.ts'
 
 const POLL_MS = 50
 

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Moca } from '../moca.ts'
-import type { JobEvent, Worker } from '../queue/worker.ts'
+import type { JobEvent, Worker } from '../queue/worker/worker.ts'
 
 const COUNTED = {
   completed: ['moca_jobs_completed_total', 'Jobs that completed in this process'],

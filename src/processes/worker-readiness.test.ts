@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { resolveConfig } from '../config/config.ts'
-import type { WorkerHealth } from '../queue/worker.ts'
+import type { WorkerHealth } from '../queue/worker/worker.ts'
 import { judgeReadiness } from './worker-readiness.ts'
 
 const config = resolveConfig({ worker: { lease: '30s' }, redis: { replyTimeout: '10s' } }, {})

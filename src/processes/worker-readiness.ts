@@ -1,5 +1,5 @@
 import type { MocaConfig } from '../config/config.ts'
-import type { WorkerHealth } from '../queue/worker.ts'
+import type { WorkerHealth } from '../queue/worker/worker.ts'
 import type { Readiness } from '../service/health.ts'
 
 /** A read of an idle worker waits so long for a job. */

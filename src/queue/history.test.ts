@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import type { Attempt } from './attempt.ts'
+import type { Attempt } from './worker/attempt.ts'
 import { decodeHistory, type OutcomeLetter } from './history.ts'
-import { HistoryWriter, sectionText } from './history-writer.ts'
+import { HistoryWriter, sectionText } from './worker/history-writer.ts'
 
 const OUTCOMES = { c: 'completed', x: 'cancelled', e: 'expired' } as const
 const OFFSET_MS = 1_700_000_000_000.25

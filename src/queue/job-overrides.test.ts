@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { resolveRetry, retryDelayMs, type RetryPolicy } from '../job/retry-policy.ts'
-import { encodeOptions, type EnqueueOptions } from './enqueue-options.ts'
+import { encodeOptions, type EnqueueOptions } from './producer/enqueue-options.ts'
 import { type EntryOptions, parseOptions } from './entry.ts'
 import { keepCompletedMsOf, overridesOf, retryOf, timeoutMsOf } from './job-overrides.ts'
 

@@ -1,10 +1,10 @@
 import type { Job } from '../job/job.ts'
-import type { BulkResult, PurgeFilter, RetryFilter } from './bulk-move.ts'
-import type { EnqueueOptions } from './enqueue-options.ts'
-import type { Inspector, LossReport, QueueCounts, WorkerView } from './inspector.ts'
-import type { JobPage, ListFilter } from './job-list.ts'
-import type { JobView } from './job-view.ts'
-import type { EnqueueResult, Producer } from './producer.ts'
+import type { BulkResult, PurgeFilter, RetryFilter } from './inspector/bulk-move.ts'
+import type { EnqueueOptions } from './producer/enqueue-options.ts'
+import type { Inspector, LossReport, QueueCounts, WorkerView } from './inspector/inspector.ts'
+import type { JobPage, ListFilter } from './inspector/job-list.ts'
+import type { JobView } from './inspector/job-view.ts'
+import type { EnqueueResult, Producer } from './producer/producer.ts'
 
 /** The job queue as an application sees it: `moca.queue`. */
 export class JobQueue {

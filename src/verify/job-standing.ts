@@ -1,9 +1,9 @@
 import { formatJobId } from '../job/job-id.ts'
-import type { AuditReader, Situation } from '../queue/audit-reader.ts'
-import { isLater } from '../queue/job-source.ts'
-import { parseRecord } from '../queue/job-view.ts'
+import type { AuditReader, Situation } from '../queue/inspector/audit-reader.ts'
+import { isLater } from '../queue/inspector/job-source.ts'
+import { parseRecord } from '../queue/inspector/job-view.ts'
 import { gateKey, GROUP, largePayloadKey, queueKey, streamKey } from '../queue/keys.ts'
-import { type EntryRef, parseWhere, type StreamJob } from '../queue/queue-reader.ts'
+import { type EntryRef, parseWhere, type StreamJob } from '../queue/inspector/queue-reader.ts'
 import type { Finding, FindingKind } from './finding.ts'
 
 /** A job that looked wrong on the walk, with the places to look at again. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { type Fetched, QueueScene } from '../../test/support/queue-scene.ts'
 import { type RedisServer, startRedis } from '../../test/support/redis-server.ts'
-import { QueueReader } from '../queue/queue-reader.ts'
+import { QueueReader } from '../queue/inspector/queue-reader.ts'
 import type { FindingKind } from './finding.ts'
 import { accountQueues } from './queue-account.ts'
 

@@ -1,8 +1,14 @@
-import type { AuditReader } from '../queue/audit-reader.ts'
-import { isLater } from '../queue/job-source.ts'
-import { parseRecord } from '../queue/job-view.ts'
+import type { AuditReader } from '../queue/inspector/audit-reader.ts'
+import { isLater } from '../queue/inspector/job-source.ts'
+import { parseRecord } from '../queue/inspector/job-view.ts'
 import type { StreamLetter } from '../queue/keys.ts'
-import { type EntryRef, parseWhere, type QueueLook, type QueueReader, type StreamJob } from '../queue/queue-reader.ts'
+import {
+  type EntryRef,
+  parseWhere,
+  type QueueLook,
+  type QueueReader,
+  type StreamJob,
+} from '../queue/inspector/queue-reader.ts'
 import type { Suspect } from './job-standing.ts'
 
 const PAGE = 500

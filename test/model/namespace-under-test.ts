@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { GROUP, keyPrefix, type StreamLetter, streamKey } from '../../src/queue/keys.ts'
 import type { ScriptName, Scripts } from '../../src/queue/scripts.ts'
-import { readCommand } from '../../src/queue/worker-session.ts'
+import { readCommand } from '../../src/queue/worker/worker-session.ts'
 import { Connection } from '../../src/redis/connection.ts'
 import { parsePicture, type Picture } from './picture.ts'
 

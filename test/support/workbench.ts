@@ -8,9 +8,9 @@ import {
   type MocaOptions,
   type WorkerOptions,
 } from '../../src/index.ts'
-import type { QueueCounts } from '../../src/queue/inspector.ts'
+import type { QueueCounts } from '../../src/queue/inspector/inspector.ts'
 import { keyPrefix } from '../../src/queue/keys.ts'
-import type { Worker } from '../../src/queue/worker.ts'
+import type { Worker } from '../../src/queue/worker/worker.ts'
 import { Connection } from '../../src/redis/connection.ts'
 import { waitFor, type WaitForOptions } from './wait-for.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { defineJob, handle } from '../../../src/index.ts'
-import type { Worker } from '../../../src/queue/worker.ts'
+import type { Worker } from '../../../src/queue/worker/worker.ts'
 import { proxiedRedis } from '../../support/proxied-redis.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { gate, openBench, type Workbench } from '../../support/workbench.ts'
