@@ -20,6 +20,7 @@ export {
 } from './errors.ts'
 export { cancel, fail, retry, snooze } from './job/control-flow.ts'
 export type { Duration } from './job/duration.ts'
+export type { EnqueueOptions } from './job/enqueue-options.ts'
 export {
   defineJob,
   handle,
@@ -33,7 +34,6 @@ export type { RetryOptions } from './job/retry-policy.ts'
 export type { Logger } from './logger.ts'
 export { createMoca, type Moca, type MocaOptions } from './moca.ts'
 export type { BulkResult, PurgeFilter, RetryFilter } from './queue/inspector/bulk-move.ts'
-export type { EnqueueOptions } from './queue/producer/enqueue-options.ts'
 export type { LossReport, QueueCounts, WorkerView } from './queue/inspector/inspector.ts'
 export type { JobPage, ListFilter } from './queue/inspector/job-list.ts'
 export type { JobOverrides } from './queue/job-overrides.ts'

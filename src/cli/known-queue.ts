@@ -1,4 +1,4 @@
-import { closest } from '../config/config-issues.ts'
+import { closest } from '../job/closest.ts'
 import { requireQueueName } from '../job/job-id.ts'
 import type { QueueReader } from '../queue/inspector/queue-reader.ts'
 import { NotFoundError } from './cli-error.ts'

@@ -1,6 +1,6 @@
 import { systemClock } from '../clock.ts'
 import { resolveConfig } from '../config/config.ts'
-import { closest } from '../config/config-issues.ts'
+import { closest } from '../job/closest.ts'
 import type { ConfigInput } from '../config/options.ts'
 import { ConfigError, MocaError, OptionError } from '../errors.ts'
 import type { Logger } from '../logger.ts'

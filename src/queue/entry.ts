@@ -1,5 +1,7 @@
+import type { ChosenOptions } from '../job/enqueue-options.ts'
+
 /** The options of a job as they stand in its stream entry (field `o`) or record. Absent fields are left out; '' = none at all. */
-export interface EntryOptions {
+export interface EntryOptions extends ChosenOptions {
   /** Given id: the job's id is not its place. */
   i?: string
   /** Accepted at (ms, server's clock), when the entry id does not say. */
@@ -12,20 +14,6 @@ export interface EntryOptions {
   c?: number
   /** How often it was handed back. */
   r?: number
-  /** Key: one after another. */
-  k?: string
-  /** Headers, a JSON text of its own. */
-  h?: string
-  /** Expires so many ms after its acceptance unless it has started. */
-  x?: number
-  /** Attempts allowed, where not the contract's. */
-  n?: number
-  /** Timeout in ms, where not the contract's. */
-  tm?: number
-  /** Retries, where not the contract's: backoff, delay and longest delay (ms), jitter. Read by `retryOf` alone. */
-  rt?: { b?: 'exponential' | 'fixed'; d?: number; m?: number; j?: number }
-  /** How long the history shows it once it completed (ms), where not the contract's. */
-  kc?: number
   /** Bytes of a large payload that stands beside the stream. */
   p?: number
   /** Entry of the attempt before. */
@@ -178,7 +166,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
  * | share       | bytes           |                                                                              |
  * | ----------- | --------------- | ---------------------------------------------------------------------------- |
  * | payload     | 16,384          | a larger one stands beside the stream                                        |
- * | headers     | 8,192           | more are refused                                                             |
+ * | headers     | 8,192           | more are refused (job/headers.ts)                                            |
  * | errors      | 8 x 768 = 6,144 | KEPT_ERROR_BYTES; texts are cut                                              |
  * | all else    | 2,048           | type (100), key (200 characters: 1,200), counters, instants, overrides       |
  *
@@ -186,4 +174,3 @@ function isObject(value: unknown): value is Record<string, unknown> {
  */
 export const ENTRY_LIMIT_BYTES = 32_768
 export const LARGE_PAYLOAD_BYTES = 16_384
-export const HEADERS_LIMIT_BYTES = 8_192

@@ -1,6 +1,6 @@
 import type { Job } from '../job/job.ts'
 import type { BulkResult, PurgeFilter, RetryFilter } from './inspector/bulk-move.ts'
-import type { EnqueueOptions } from './producer/enqueue-options.ts'
+import type { EnqueueOptions } from '../job/enqueue-options.ts'
 import type { Inspector, LossReport, QueueCounts, WorkerView } from './inspector/inspector.ts'
 import type { JobPage, ListFilter } from './inspector/job-list.ts'
 import type { JobView } from './inspector/job-view.ts'

@@ -1,4 +1,4 @@
-import { closest } from '../../config/config-issues.ts'
+import { closest } from '../../job/closest.ts'
 import { OptionError } from '../../errors.ts'
 
 /** Refuses a filter that is none, or has a name that means nothing: it would be left out, and the call would take in more than was meant. */

@@ -4,13 +4,8 @@ import { inspect } from 'node:util'
 import * as fc from 'fast-check'
 import { OptionError } from '../../errors.ts'
 import { resolveRetry } from '../../job/retry-policy.ts'
-import {
-  ENQUEUE_MANY,
-  encodeOptions,
-  type EnqueueOptions,
-  requireManyOptions,
-  requireOptions,
-} from './enqueue-options.ts'
+import { type EnqueueOptions, requireOptions } from '../../job/enqueue-options.ts'
+import { ENQUEUE_MANY, encodeOptions, requireManyOptions } from './enqueue-options.ts'
 
 const DAY_MS = 86_400_000
 const CONTRACT = resolveRetry({}, 'retry')

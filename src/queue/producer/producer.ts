@@ -1,20 +1,13 @@
 import type { Clock } from '../../clock.ts'
 import { ClosedError, ConnectionError, EnqueueError, MocaError, OptionError, QueueFullError } from '../../errors.ts'
 import { describeValue } from '../../job/describe-value.ts'
+import { type EnqueueOptions, type OptionsPlace, requireOptions } from '../../job/enqueue-options.ts'
 import { type Job, requireJob } from '../../job/job.ts'
 import { givenPlace, requireQueueName } from '../../job/job-id.ts'
 import { encodePayload } from '../../job/payload.ts'
 import type { Link } from '../../redis/link.ts'
 import { type EncodedJob, EnqueueCall, type EnqueueReply, type EnqueueResult } from './enqueue-call.ts'
-import {
-  ENQUEUE,
-  ENQUEUE_MANY,
-  type EnqueueOptions,
-  encodeOptions,
-  type OptionsPlace,
-  requireManyOptions,
-  requireOptions,
-} from './enqueue-options.ts'
+import { ENQUEUE, ENQUEUE_MANY, encodeOptions, requireManyOptions } from './enqueue-options.ts'
 import { LARGE_PAYLOAD_BYTES } from '../entry.ts'
 import type { LossDetector } from '../loss-detector.ts'
 import type { NamespaceConnection } from '../namespace.ts'
