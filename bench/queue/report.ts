@@ -45,7 +45,8 @@ ${formatTable(['', ...titles], costRows(rows, measured))}
 
 function formatSystem({ title, versions, settings }: SystemDescription): string {
   const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
-  return `- ${title}: ${packages.join(', ')}. Settings: ${settings.join('; ')}.`
+  const made = packages.length === 0 ? 'no package' : packages.join(', ')
+  return `- ${title}: ${made}. Settings: ${settings.join('; ')}.`
 }
 
 function formatTable(head: readonly string[], lines: readonly (readonly string[])[]): string {

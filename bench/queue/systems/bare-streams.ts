@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
-import { createClient } from '@redis/client'
 import { sleep, wallClockMs } from '../../clock.ts'
 import type { Payload } from '../payload.ts'
 import type { Consumer, QueueSystem } from '../system.ts'
+import { RawRedis } from './raw-redis.ts'
 
 // No queue at all: the least that Redis Streams have to do to hand each job to one of several workers. It has no leases,
 // retries, states, recovery or history; a worker that dies loses what it had read. It shows what the machine can give.
@@ -20,14 +20,14 @@ for _, payload in ipairs(due) do redis.call('XADD', KEYS[2], '*', 'd', payload) 
 if #due > 0 then redis.call('ZREMRANGEBYRANK', KEYS[1], 0, #due - 1) end
 return #due`
 
-type Client = Awaited<ReturnType<typeof connect>>
 type Entry = [id: string, fields: [name: string, payload: string]]
 
 export const bareStreams: QueueSystem = {
   name: 'bare-streams',
   title: 'bare loop',
-  packages: ['@redis/client'],
+  packages: [],
   settings: [
+    'a client of its own, which does nothing but write and read (raw-redis.ts)',
     'XADD; XREADGROUP COUNT 500, the next read under way while a batch runs; XACK + XDEL of each batch on a second connection',
     'many jobs: a script that does their XADDs',
     'delayed jobs: a sorted set of payloads, promoted 1,000 at a time by a script at the instant they are due',
@@ -35,26 +35,26 @@ export const bareStreams: QueueSystem = {
   hasGivenIds: false,
 
   async openProducer({ port, queue }) {
-    const client = await connect(port)
+    const client = await RawRedis.open(port)
     await createGroup(client, queue)
     return {
       async enqueue(payload) {
-        await client.sendCommand(['XADD', queue, '*', 'd', JSON.stringify(payload)])
+        await client.send(['XADD', queue, '*', 'd', JSON.stringify(payload)])
       },
       async enqueueMany(payloads, { dueAtMs } = {}) {
         const texts = payloads.map((payload) => JSON.stringify(payload))
         if (dueAtMs === undefined) {
-          await client.sendCommand(['EVAL', addManyScript, '1', queue, ...texts])
+          await client.send(['EVAL', addManyScript, '1', queue, ...texts])
         } else {
           const due = String(Math.ceil(dueAtMs))
-          await client.sendCommand(['ZADD', laterKey(queue), ...texts.flatMap((text) => [due, text])])
+          await client.send(['ZADD', laterKey(queue), ...texts.flatMap((text) => [due, text])])
         }
       },
       async counts() {
         const [entries, pending, delayed] = await Promise.all([
-          client.xLen(queue),
-          client.xPending(queue, 'w').then((summary) => summary.pending),
-          client.zCard(laterKey(queue)),
+          client.send<number>(['XLEN', queue]),
+          client.send<[number]>(['XPENDING', queue, 'w']).then(([count]) => count),
+          client.send<number>(['ZCARD', laterKey(queue)]),
         ])
         return { waiting: entries - pending, active: pending, delayed }
       },
@@ -63,15 +63,15 @@ export const bareStreams: QueueSystem = {
   },
 
   async openConsumer({ port, queue }, { concurrency, handler }) {
-    const [reader, settler] = await Promise.all([connect(port), connect(port)])
+    const [reader, settler] = await Promise.all([RawRedis.open(port), RawRedis.open(port)])
     await createGroup(settler, queue)
     return new BareLoop({ reader, settler, queue, concurrency, handler })
   },
 }
 
 interface BareLoopDeps {
-  readonly reader: Client
-  readonly settler: Client
+  readonly reader: RawRedis
+  readonly settler: RawRedis
   readonly queue: string
   readonly concurrency: number
   readonly handler: (payload: Payload) => Promise<void>
@@ -109,7 +109,7 @@ class BareLoop implements Consumer {
 
   async #read(): Promise<Entry[]> {
     const { reader, queue } = this.#deps
-    const reply = await reader.sendCommand<[stream: string, entries: Entry[]][] | null>([
+    const reply = await reader.send<[stream: string, entries: Entry[]][] | null>([
       'XREADGROUP',
       'GROUP',
       'w',
@@ -141,22 +141,23 @@ class BareLoop implements Consumer {
     if (entries.length === 0) return
     const { settler, queue } = this.#deps
     const ids = entries.map(([id]) => id)
-    void settler.sendCommand(['XACK', queue, 'w', ...ids])
-    void settler.sendCommand(['XDEL', queue, ...ids])
+    void settler.send(['XACK', queue, 'w', ...ids])
+    void settler.send(['XDEL', queue, ...ids])
   }
 
   /** Sleeps until shortly before the first delayed job, then spins to the instant. It learns of new ones every 100 ms. */
   async #promote(): Promise<void> {
     const { settler, queue } = this.#deps
     while (!this.#isStopped) {
-      const [head] = await settler.zRangeWithScores(laterKey(queue), 0, 0)
-      const waitMs = head ? head.score - wallClockMs() : Infinity
+      const [, score] = await settler.send<string[]>(['ZRANGE', laterKey(queue), '0', '0', 'WITHSCORES'])
+      const dueMs = score === undefined ? Infinity : Number(score)
+      const waitMs = dueMs - wallClockMs()
       if (waitMs > 100) {
         await sleep(Math.min(100, waitMs - 50))
         continue
       }
       if (waitMs > 2) await sleep(waitMs - 2)
-      while (wallClockMs() < (head?.score ?? 0)) await setImmediate()
+      while (wallClockMs() < dueMs) await setImmediate()
       await this.#promoteDue()
     }
   }
@@ -166,7 +167,7 @@ class BareLoop implements Consumer {
     const due = String(Math.floor(wallClockMs()))
     let moved: number
     do {
-      moved = await settler.sendCommand<number>(['EVAL', promoteScript, '2', laterKey(queue), queue, due, '1000'])
+      moved = await settler.send<number>(['EVAL', promoteScript, '2', laterKey(queue), queue, due, '1000'])
     } while (moved === 1000)
   }
 }
@@ -175,20 +176,9 @@ function laterKey(queue: string): string {
   return `${queue}:later`
 }
 
-function connect(port: number) {
-  const client = createClient({
-    socket: { host: '127.0.0.1', port },
-    RESP: 2,
-    // Undefined = none: a timer per command would cost more than the command. The type does not know it.
-    commandOptions: { timeout: undefined } as object,
-  })
-  client.on('error', (error) => console.error('bare-streams:', error))
-  return client.connect()
-}
-
-async function createGroup(client: Client, queue: string): Promise<void> {
+async function createGroup(client: RawRedis, queue: string): Promise<void> {
   try {
-    await client.xGroupCreate(queue, 'w', '0', { MKSTREAM: true })
+    await client.send(['XGROUP', 'CREATE', queue, 'w', '0', 'MKSTREAM'])
   } catch (error) {
     if (!String(error).includes('BUSYGROUP')) throw error
   }
