@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process'
 import { existsSync, globSync } from 'node:fs'
-import { chmod, cp, lstat, mkdtemp, readFile, rename, rm, symlink } from 'node:fs/promises'
+import { cp, readFile, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, relative, resolve } from 'node:path'
 import { promisify } from 'node:util'
+import { keepFolder } from './kept-folder.ts'
 
 // Where the programs of a PostgreSQL server are, and as which user they run: PostgreSQL refuses to run as root.
 
@@ -68,33 +68,16 @@ async function locateEmbedded(): Promise<{ native: string; version: string }> {
   }
 }
 
-/**
- * A copy that every user can reach: another user cannot enter root's home, nor a checkout in it. One for each version, kept in the
- * temporary directory. Processes that start at once each make their own, and the first to finish gives it the common name.
- */
-async function shareWithEverybody(native: string, version: string): Promise<string> {
-  const shared = join(tmpdir(), `moca-postgres-${version}`)
-  if (await isOurs(shared)) return shared
-  const copy = await mkdtemp(`${shared}-`)
-  try {
-    await cp(native, copy, { recursive: true, verbatimSymlinks: true })
-    await restoreLinks(copy)
-    await chmod(copy, 0o755)
-    await rename(copy, shared)
-  } catch (error) {
-    if (!(await isOurs(shared))) throw error // else another process was faster
-  } finally {
-    await rm(copy, { recursive: true, force: true })
-  }
-  return shared
-}
-
-/** Anybody may write to the temporary directory: programs of somebody else are not run. */
-async function isOurs(folder: string): Promise<boolean> {
-  const found = await lstat(folder).catch(() => undefined)
-  if (!found) return false
-  if (found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o022) === 0) return true
-  throw new Error(`${folder} is not a directory of this user alone. Remove it.`)
+/** A copy that every user can reach: another user cannot enter root's home, nor a checkout in it. */
+function shareWithEverybody(native: string, version: string): Promise<string> {
+  return keepFolder({
+    name: `moca-postgres-${version}`,
+    user: undefined,
+    make: async (folder) => {
+      await cp(native, folder, { recursive: true, verbatimSymlinks: true })
+      await restoreLinks(folder)
+    },
+  })
 }
 
 /** Makes the links between libraries that npm does not pack: an install script does it, and install scripts may be switched off. */

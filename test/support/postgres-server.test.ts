@@ -106,7 +106,7 @@ test('a server that is stopped by SIGSTOP answers nobody until SIGCONT, and can 
 })
 
 test('puts data back to a backup, also on another server', async (t) => {
-  const first = await startPostgres()
+  const first = await startPostgres({ isUnique: true })
   t.after(() => first.stop())
   await first.query('create table city (name text)')
   const backup = await first.backup()

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
+import { copyData, fillData, POSTGRES_ENVIRONMENT } from './postgres-data.ts'
 import { findPostgres, type PostgresBinaries, type PostgresKind } from './postgres-binaries.ts'
 import { waitFor } from './wait-for.ts'
 
@@ -28,13 +29,6 @@ exec "$postgres" "$@" 3<&-
 // Below the ports that systems give to outgoing connections, so that none of them takes a port while its server restarts.
 const PORTS = { from: 20_000, to: 32_000 }
 
-// Roles that are members of the role `with_password` (which a test creates) need theirs; everybody else is let in.
-const ACCESS = `
-host all +with_password 127.0.0.1/32 scram-sha-256
-host all all 127.0.0.1/32 trust
-host replication all 127.0.0.1/32 trust
-`
-
 export type PostgresServerOptions = {
   /** `embedded`: PostgreSQL 18 from npm; `distribution`: that of the system's packages. Default: MOCA_TEST_POSTGRES, or embedded. */
   kind?: PostgresKind
@@ -46,6 +40,10 @@ export type PostgresServerOptions = {
   settings?: Record<string, string>
   /** Begins with the data of a server's `backup()`, and so with its system identifier. Default: an empty one. */
   backup?: string
+  /** Servers begin as copies of one, system identifier included. True: one of its own, which takes a second longer. Default false. */
+  isUnique?: boolean
+  /** Stays in recovery, as a standby whose primary is gone: it can be read. Default false. */
+  isStandby?: boolean
   /** How long it may take to be ready, which includes recovery after a crash. Default 20,000. */
   startTimeoutMs?: number
 }
@@ -57,7 +55,8 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
   const dir = await mkdtemp(join(tmpdir(), 'moca-postgres-data-'))
   try {
     if (binaries.user) await chown(dir, binaries.user.uid, binaries.user.gid)
-    await fillData(join(dir, 'data'), dir, binaries, options.backup)
+    await fillData(join(dir, 'data'), binaries, options)
+    if (options.isStandby) await writeFile(join(dir, 'data', 'standby.signal'), '')
     return await startOnFreePort({ ...options, kind, binaries, dir })
   } catch (error) {
     await rm(dir, { recursive: true, force: true })
@@ -69,27 +68,6 @@ function chosenKind(): PostgresKind {
   const kind = process.env.MOCA_TEST_POSTGRES || 'embedded'
   if (kind === 'embedded' || kind === 'distribution') return kind
   throw new Error(`MOCA_TEST_POSTGRES must be embedded or distribution; found ${JSON.stringify(kind)}`)
-}
-
-async function fillData(
-  data: string,
-  dir: string,
-  binaries: PostgresBinaries,
-  backup: string | undefined,
-): Promise<void> {
-  if (backup !== undefined) return copyData(backup, data)
-  const how = ['--username=postgres', '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-sync', '--no-instructions']
-  await promisify(execFile)(join(binaries.bin, 'initdb'), ['-D', data, ...how], {
-    cwd: dir,
-    env: ENVIRONMENT,
-    ...binaries.user,
-  })
-  await writeFile(join(data, 'pg_hba.conf'), ACCESS)
-}
-
-/** Keeps the owner: whoever may copy may be root, as whom no server runs. */
-async function copyData(from: string, to: string): Promise<void> {
-  await promisify(execFile)('cp', ['-a', from, to])
 }
 
 // The server itself tries the port: looking for a free one first would leave a gap in which another could take it.
@@ -109,10 +87,7 @@ async function startOnFreePort(settings: Omit<Settings, 'port'> & { port?: numbe
 
 class PortInUseError extends Error {}
 
-// Of the caller's only PATH: variables such as PGDATA would lead the programs astray.
-const ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
-
-type Settings = Omit<PostgresServerOptions, 'kind' | 'port'> & {
+type Settings = Omit<PostgresServerOptions, 'kind' | 'port' | 'backup' | 'isUnique' | 'isStandby'> & {
   kind: PostgresKind
   binaries: PostgresBinaries
   dir: string
@@ -286,7 +261,7 @@ export class PostgresServer {
     const program = [join(binaries.bin, 'postgres'), dir, '-D', this.#data, '-p', String(port)]
     const child = spawn('sh', ['-c', LAUNCH, 'launch', ...program, ...args], {
       cwd: dir,
-      env: ENVIRONMENT,
+      env: POSTGRES_ENVIRONMENT,
       stdio: ['ignore', log, log, 'pipe'],
       detached: true,
       ...binaries.user,
