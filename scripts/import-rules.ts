@@ -6,12 +6,13 @@ import { dirname, join, normalize } from 'node:path/posix'
 
 /** What every part may use: it knows nothing of Redis, SQL or Kafka. */
 const BASE = ['job', 'errors', 'clock', 'logger', 'service']
+const SERVERS = ['redis', 'postgres']
 const FEATURES = ['queue', 'scheduler', 'events', 'outbox', 'search']
 
 /**
  * Part of src (a folder, or a file without its ending) -> the parts it may import. A part always may import itself.
- * Features (queue, scheduler, events, outbox, search) do not import each other: they meet through small interfaces,
- * and moca.ts or a process puts the implementations together.
+ * Features (queue, scheduler, events, outbox, search) do not import each other, but for the outbox, which carries events: they meet
+ * through small interfaces, and moca.ts or a process puts the implementations together.
  */
 export const MAY_IMPORT: Record<string, readonly string[]> = {
   errors: [],
@@ -24,29 +25,33 @@ export const MAY_IMPORT: Record<string, readonly string[]> = {
   config: [...BASE],
   // The connection: reconnecting, deadlines, errors. It knows no key and no script.
   redis: [...BASE, 'config'],
+  // As redis: connections, transactions, errors. It knows no table.
+  postgres: [...BASE],
 
   queue: [...BASE, 'config', 'redis'],
   scheduler: [...BASE, 'config', 'redis'],
   events: [...BASE, 'config', 'redis'],
-  outbox: [...BASE, 'config', 'redis'],
+  // Events are what it carries. Their side never looks back.
+  outbox: [...BASE, 'config', 'postgres', 'events'],
   search: [...BASE, 'config', 'redis'],
 
-  moca: [...BASE, 'config', 'redis', ...FEATURES],
-  worker: [...BASE, 'config', 'redis', ...FEATURES, 'moca'],
-  index: [...BASE, 'config', 'redis', ...FEATURES, 'moca', 'worker'],
+  moca: [...BASE, 'config', ...SERVERS, ...FEATURES],
+  worker: [...BASE, 'config', ...SERVERS, ...FEATURES, 'moca'],
+  index: [...BASE, 'config', ...SERVERS, ...FEATURES, 'moca', 'worker'],
 
-  verify: [...BASE, 'config', 'redis', ...FEATURES, 'moca'],
+  verify: [...BASE, 'config', ...SERVERS, ...FEATURES, 'moca'],
   testing: [...BASE, 'config', ...FEATURES, 'moca', 'worker'],
-  processes: [...BASE, 'config', 'redis', ...FEATURES, 'moca', 'worker', 'verify'],
+  processes: [...BASE, 'config', ...SERVERS, ...FEATURES, 'moca', 'worker', 'verify'],
   // Endpoints use the same client as users.
   dashboard: [...BASE, 'config', ...FEATURES, 'moca', 'verify'],
-  cli: [...BASE, 'config', 'redis', ...FEATURES, 'moca', 'worker', 'verify', 'processes', 'dashboard'],
+  cli: [...BASE, 'config', ...SERVERS, ...FEATURES, 'moca', 'worker', 'verify', 'processes', 'dashboard'],
 }
 
 /** Package -> the only parts of src that may import it. */
 export const PACKAGE_OWNERS: Record<string, readonly string[]> = {
   // Commands to Redis stay in the feature that owns the keys.
   '@redis/client': ['redis', 'queue'],
+  pg: ['postgres'],
   commander: ['cli'],
   'cli-table3': ['cli'],
 }

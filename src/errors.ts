@@ -10,7 +10,11 @@ export type ErrorCode =
   | 'connection_lost'
   | 'redis_refused'
   | 'redis_unsuitable'
+  | 'postgres_refused'
+  | 'postgres_unsuitable'
+  | 'sql_failed'
   | 'layout_unknown'
+  | 'schema_unknown'
   | 'lease_lost'
   | 'handler_timeout'
   | 'closed'
@@ -89,24 +93,49 @@ export class EnqueueError extends MocaError {
   }
 }
 
-/** A connection to a server that could not be opened, broke, or did not answer in time. */
+/** A connection to a server that could not be opened, broke, or did not answer in time. Facts of PostgreSQL: `server`, `sqlState`. */
 export class ConnectionError extends MocaError {
-  constructor(message: string, cause?: unknown) {
-    super('connection_lost', message, { retryable: true, cause })
+  constructor(message: string, cause?: unknown, facts: ErrorFacts = {}) {
+    super('connection_lost', message, { retryable: true, facts, cause })
   }
 }
 
 /** A server that Moca must not use as it is, e.g. one that evicts keys. Facts: `found`, `expected`. */
 export class UnsuitableServerError extends MocaError {
-  constructor(message: string, facts: ErrorFacts = {}) {
-    super('redis_unsuitable', message, { facts })
+  constructor(
+    message: string,
+    facts: ErrorFacts = {},
+    code: 'redis_unsuitable' | 'postgres_unsuitable' = 'redis_unsuitable',
+  ) {
+    super(code, message, { facts })
   }
 }
 
-/** A server that does not let this user in, or does not permit it a command. Facts: `found` (its answer), `command`, `key`. */
+/**
+ * A server that does not let this user in, or does not permit it something.
+ * Facts: `found` (its answer); of Redis: `command`, `key`; of PostgreSQL: `sqlState`.
+ */
 export class AccessError extends MocaError {
-  constructor(message: string, facts: ErrorFacts, cause: unknown) {
-    super('redis_refused', message, { facts, cause })
+  constructor(
+    message: string,
+    facts: ErrorFacts,
+    cause: unknown,
+    code: 'redis_refused' | 'postgres_refused' = 'redis_refused',
+  ) {
+    super(code, message, { facts, cause })
+  }
+}
+
+// The transaction was a victim of others (40), waited in vain for a lock (55P03), was told to end (57014), or the server lacked room (53).
+const WORTH_ANOTHER_TRY = /^(40|53|55P03|57014)/
+
+/** PostgreSQL refused a statement. `sqlState`: its five characters for why. Facts: `sqlState`, and where it told them `hint`, `table`, `constraint`. */
+export class SqlError extends MocaError {
+  readonly sqlState: string
+
+  constructor(message: string, sqlState: string, facts: ErrorFacts, cause: unknown) {
+    super('sql_failed', message, { retryable: WORTH_ANOTHER_TRY.test(sqlState), facts: { ...facts, sqlState }, cause })
+    this.sqlState = sqlState
   }
 }
 
@@ -118,6 +147,16 @@ export class LayoutError extends MocaError {
       `This namespace has layout ${found}; this release of Moca knows layout ${known}. It touches nothing. Run a release that knows layout ${found}.`,
       { facts: { found, known } },
     )
+  }
+}
+
+/**
+ * A schema in PostgreSQL that this process must not use: it is missing, of another release, or of another namespace.
+ * Facts: `schema`, `problem` (`missing`, `older`, `newer`, `changed`, `foreign`), `found`, `expected`.
+ */
+export class SchemaError extends MocaError {
+  constructor(message: string, facts: ErrorFacts = {}) {
+    super('schema_unknown', message, { facts })
   }
 }
 
