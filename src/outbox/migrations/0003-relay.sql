@@ -1,0 +1,267 @@
+-- What relays use (docs/decisions/0031-windows.md, 0032-batches-and-leases.md, 0033-subscriptions.md).
+
+-- Where the log stands: two numbers and a snapshot, enough to know whether there is anything to read.
+-- low is read before the snapshot is taken, high after it. life: another one means that the server crashed in between.
+-- Relies on read committed: in other isolation levels the snapshot is older than the statement.
+create function :"schema".look(out life uuid, out low bigint, out snapshot pg_snapshot, out high bigint, out at timestamptz)
+language plpgsql volatile
+set search_path = pg_catalog, :"schema", pg_temp
+as $$
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception using errcode = 'MO002',
+      message = format('A relay needs the isolation level read committed; found %s', current_setting('transaction_isolation')),
+      hint = 'Set default_transaction_isolation of the relay''s role to read committed.';
+  end if;
+  select id into life from server_life;
+  if not found then
+    insert into server_life default values on conflict do nothing;
+    select id into strict life from server_life;
+  end if;
+  select case when is_called then last_value else 0 end into low from outbox_seq;
+  select pg_current_snapshot() into snapshot;
+  select last_value into high from outbox_seq;
+  at := clock_timestamp();
+end
+$$;
+
+-- The version of the set of subscriptions: grows with every change.
+create function :"schema".subscription_version() returns bigint
+language sql stable
+set search_path = pg_catalog, :"schema", pg_temp
+as $$ select coalesce(max(greatest(from_version, to_version)), 0) from subscription $$;
+
+-- Writes down what is about to be sent, for all lanes of a pass: all of it, or nothing.
+-- request: { relay, subscriptions: version, lanes: [{ sink, lane, epoch }] (all that it touches),
+--   tick: { snapshot, low, high } or null,
+--   batches: [{ sink, lane, n, epoch, from_tick, to_tick (null = the new tick), after_seq, upto_seq, ends_window, rows, digest (hex), unparked_key }],
+--   acks: [{ sink, lane, n }],
+--   parked_keys: [{ sink, lane, key, reason, error, first_seq }], parked: [{ sink, lane, seq, key, n }],
+--   refused_again: [{ sink, lane, key, reason, error, first_seq }] (a wish that could not be fulfilled),
+--   leaving: [{ sink, lane, key, from_seq, upto_seq, n }] (parked rows that leave: in batch n, or with 0 for good),
+--   joins: [{ name, since, lane, joined_n }] }
+-- Answer: { "tick": id or null }, or, with nothing written: { "refused": "subscriptions" } when the set has another version,
+--   { "refused": "lease", "lanes": [{ sink, lane }] } when a lane is another relay's.
+-- Raises unique_violation when another owner wrote the same batch: read the positions again.
+create function :"schema".intend(request json) returns json
+language plpgsql volatile
+set search_path = pg_catalog, :"schema", pg_temp
+as $$
+declare
+  new_tick bigint;
+  lost json;
+begin
+  -- What is covered by the intent is on the disk when it is: an application may have asked for less.
+  set local synchronous_commit = on;
+  -- With subscribe: a batch intended before is seen by the new subscription's snapshot, one intended after knows the subscription.
+  perform pg_advisory_xact_lock_shared(subscription_lock());
+  if subscription_version() <> (request ->> 'subscriptions')::bigint then
+    return json_build_object('refused', 'subscriptions');
+  end if;
+  select json_agg(json_build_object('sink', t.sink, 'lane', t.lane)) into lost
+  from json_to_recordset(request -> 'lanes') as t (sink text, lane smallint, epoch bigint)
+  where not exists (
+    select from lease l where l.sink = t.sink and l.lane = t.lane and l.epoch = t.epoch and l.relay = request ->> 'relay');
+  if lost is not null then
+    return json_build_object('refused', 'lease', 'lanes', lost);
+  end if;
+
+  if json_typeof(request -> 'tick') = 'object' then
+    insert into tick (snapshot, low, high)
+    values ((request #>> '{tick,snapshot}')::pg_snapshot, (request #>> '{tick,low}')::bigint, (request #>> '{tick,high}')::bigint)
+    returning id into new_tick;
+  end if;
+  insert into outbox_batch (
+    sink, lane, n, epoch, from_tick, to_tick, after_seq, upto_seq, ends_window, rows, digest, subscriptions, unparked_key)
+  select
+    sink, lane, n, epoch, from_tick, coalesce(to_tick, new_tick), after_seq, upto_seq, ends_window, rows, decode(digest, 'hex'),
+    (request ->> 'subscriptions')::bigint, unparked_key
+  from json_to_recordset(request -> 'batches') as b (
+    sink text, lane smallint, n bigint, epoch bigint, from_tick bigint, to_tick bigint, after_seq bigint, upto_seq bigint,
+    ends_window boolean, rows integer, digest text, unparked_key text);
+  insert into outbox_ack (sink, lane, n)
+  select sink, lane, n from json_to_recordset(request -> 'acks') as a (sink text, lane smallint, n bigint)
+  on conflict do nothing;
+
+  -- Most batches park nothing, and join nobody: these statements are not even planned then.
+  if json_array_length(request -> 'parked') > 0 then
+    insert into parked_key (sink, lane, key, reason, error, first_seq)
+    select sink, lane, key, reason, error, first_seq
+    from json_to_recordset(request -> 'parked_keys') as k (sink text, lane smallint, key text, reason text, error text, first_seq bigint);
+    insert into parked (sink, lane, seq, key, n)
+    select sink, lane, seq, key, n from json_to_recordset(request -> 'parked') as p (sink text, lane smallint, seq bigint, key text, n bigint);
+  end if;
+  if json_array_length(request -> 'refused_again') > 0 then
+    update parked_key k set reason = r.reason, error = r.error, first_seq = r.first_seq, wish = null
+    from json_to_recordset(request -> 'refused_again') as r (sink text, lane smallint, key text, reason text, error text, first_seq bigint)
+    where k.sink = r.sink and k.lane = r.lane and k.key = r.key and k.freed_at is null;
+  end if;
+  if json_array_length(request -> 'leaving') > 0 then
+    update parked p set left_in_n = g.n
+    from json_to_recordset(request -> 'leaving') as g (sink text, lane smallint, key text, from_seq bigint, upto_seq bigint, n bigint)
+    where p.sink = g.sink and p.lane = g.lane and p.key = g.key and p.seq between g.from_seq and g.upto_seq and p.left_in_n is null;
+    update parked_key k set freed_at = clock_timestamp()
+    from json_to_recordset(request -> 'leaving') as g (sink text, lane smallint, key text)
+    where k.sink = g.sink and k.lane = g.lane and k.key = g.key and k.freed_at is null
+      and not exists (
+        select from parked p where p.sink = k.sink and p.lane = k.lane and p.key = k.key and p.left_in_n is null);
+  end if;
+  if json_array_length(request -> 'joins') > 0 then
+    insert into subscription_lane (name, since, lane, joined_n)
+    select name, since, lane, joined_n from json_to_recordset(request -> 'joins') as j (name text, since bigint, lane smallint, joined_n bigint);
+  end if;
+  return json_build_object('tick', new_tick);
+end
+$$;
+
+create function :"schema".subscription_lock() returns bigint
+language sql immutable parallel safe
+as $$ select hashtextextended('moca.subscription', 7446126) $$;
+
+-- Registers a subscription, or changes what it asks for. Where it starts is decided once, when its name is registered first.
+-- request: { name, definition, start: "now" | "beginning" | an instant }
+-- Answer: { "status": "registered" | "changed" | "unchanged", "version": the set's }
+create function :"schema".subscribe(request json) returns json
+language plpgsql volatile
+set search_path = pg_catalog, :"schema", pg_temp
+as $$
+declare
+  given_name text := request ->> 'name';
+  given_definition jsonb := request -> 'definition';
+  start text := request ->> 'start';
+  present subscription;
+  next_version bigint;
+begin
+  -- Most calls change nothing, and must not wait for relays nor let them wait.
+  select * into present from subscription where name = given_name and to_version is null;
+  if found and present.definition = given_definition then
+    return json_build_object('status', 'unchanged', 'version', subscription_version());
+  end if;
+  perform pg_advisory_xact_lock(subscription_lock());
+  -- Looked at again, now that nobody else changes it; each statement sees what was committed before it.
+  select * into present from subscription where name = given_name and to_version is null;
+  if found and present.definition = given_definition then
+    return json_build_object('status', 'unchanged', 'version', subscription_version());
+  end if;
+  next_version := subscription_version() + 1;
+  if present.name is not null then
+    update subscription set to_version = next_version where name = given_name and to_version is null;
+    insert into subscription (name, from_version, since, definition, start_snapshot, past_tick)
+    values (given_name, next_version, present.since, given_definition, present.start_snapshot, present.past_tick);
+    return json_build_object('status', 'changed', 'version', next_version);
+  end if;
+  insert into subscription (name, from_version, since, definition, start_snapshot, past_tick)
+  select given_name, next_version, next_version, given_definition,
+    case when start = 'now' then pg_current_snapshot() end,
+    case when start not in ('now', 'beginning') then (select max(id) from tick where tick.at <= start::timestamptz) end;
+  return json_build_object('status', 'registered', 'version', next_version);
+end
+$$;
+
+-- Ends a subscription: batches intended from now on do not reach it. Answer: whether there was one.
+create function :"schema".unsubscribe(given_name text) returns boolean
+language plpgsql volatile
+set search_path = pg_catalog, :"schema", pg_temp
+as $$
+begin
+  perform pg_advisory_xact_lock(subscription_lock());
+  update subscription set to_version = subscription_version() + 1 where name = given_name and to_version is null;
+  return found;
+end
+$$;
+
+-- Says that a relay is alive until `lease_ms` from now, by the server's clock.
+create function :"schema".renew_relay(given_id text, given_host text, given_pid integer, lease_ms integer) returns void
+language sql volatile
+set search_path = pg_catalog, :"schema", pg_temp
+as $$
+  insert into relay (id, alive_until, host, pid)
+  values (given_id, clock_timestamp() + lease_ms * interval '1 ms', given_host, given_pid)
+  on conflict (id) do update set alive_until = excluded.alive_until
+$$;
+
+-- Takes lanes of a sink that nobody alive owns, as many as are this relay's share, and gives up what is above it.
+-- give_up: lanes that it has nothing under way for, and may be asked to give up.
+-- Answer: [{ lane, epoch }], all that it owns now.
+create function :"schema".share_lanes(given_relay text, given_sink text, give_up smallint[]) returns json
+language plpgsql volatile
+set search_path = pg_catalog, :"schema", pg_temp
+as $$
+declare
+  alive integer;
+  share integer;
+  owned integer;
+begin
+  insert into lease (sink, lane) select given_sink, lane from generate_series(0, 15) lane on conflict do nothing;
+  select count(*) into alive from relay where alive_until > clock_timestamp();
+  share := ceil(16.0 / greatest(alive, 1));
+  select count(*) into owned from lease where sink = given_sink and relay = given_relay;
+  if owned > share then
+    update lease set relay = null, since = clock_timestamp()
+    where sink = given_sink and relay = given_relay and lane in (select unnest(give_up) limit owned - share);
+  elsif owned < share then
+    update lease set relay = given_relay, epoch = epoch + 1, since = clock_timestamp()
+    where sink = given_sink and lane in (
+      select lane from lease l
+      where sink = given_sink and not exists (
+        select from relay r where r.id = l.relay and (r.alive_until > clock_timestamp() or r.id = given_relay))
+      order by lane limit share - owned
+      for update skip locked);
+  end if;
+  return (
+    select coalesce(json_agg(json_build_object('lane', lane, 'epoch', epoch) order by lane), '[]')
+    from lease where sink = given_sink and relay = given_relay);
+end
+$$;
+
+-- Lets go of everything, at once: the relay stops.
+create function :"schema".leave(given_relay text) returns void
+language sql volatile
+set search_path = pg_catalog, :"schema", pg_temp
+as $$
+  update lease set relay = null, since = clock_timestamp() where relay = given_relay;
+  delete from relay where id = given_relay;
+$$;
+
+-- What keeps a closed partition from being dropped. Empty: nothing does.
+-- Answer: lines { sink, lane, reason }: unrelayed (a row that a lane has not left behind), parked (a row that waits), open (a
+-- transaction that may still write to it), unknown (nobody has ever relayed: no sink is known).
+create function :"schema".needs_partition(given integer) returns table (sink text, lane smallint, reason text)
+language plpgsql stable
+set search_path = pg_catalog, :"schema", pg_temp
+as $$
+declare
+  width constant bigint := 100000000000;
+  low constant bigint := given * width;
+  high constant bigint := (given + 1) * width;
+begin
+  if not exists (
+    select from outbox_partition
+    where number = given and closed_xid <= pg_snapshot_xmin(pg_current_snapshot())) then
+    return query select null::text, null::smallint, 'open';
+    return;
+  end if;
+  if not exists (select from lease) then
+    return query select null::text, null::smallint, 'unknown';
+    return;
+  end if;
+  return query
+  select l.sink, l.lane, 'unrelayed'
+  from lease l
+  left join lateral (
+    select case when b.ends_window then b.to_tick else b.from_tick end as tick
+    from outbox_batch b where b.sink = l.sink and b.lane = l.lane order by b.n desc limit 1
+  ) last on true
+  left join tick t on t.id = last.tick
+  -- Not seen by the tick that the lane's window begins with: the lane may still send it, or send it again.
+  where exists (
+    select from outbox o
+    where o.lane = l.lane and o.seq >= low and o.seq < high
+      and o.xid >= coalesce(pg_snapshot_xmin(t.snapshot), '0') and (t.snapshot is null or not pg_visible_in_snapshot(o.xid, t.snapshot)));
+  return query
+  select distinct p.sink, p.lane, 'parked' from parked p where p.seq >= low and p.seq < high and p.left_in_n is null;
+end
+$$;
+
+revoke execute on all functions in schema :"schema" from public;
+grant execute on function :"schema".record(text) to public;

@@ -1,0 +1,265 @@
+import type { Clock } from '../clock.ts'
+import type { Logger } from '../logger.ts'
+import { Courier } from './courier.ts'
+import { Lane } from './lane.ts'
+import { type Plan, planWindow, planWish } from './plan.ts'
+import type { IntentRequest, Look, RelayStore } from './relay-store.ts'
+import type { Sink } from './sinks/sink.ts'
+import type { Tick } from './snapshot.ts'
+import type { BatchLimits } from './window.ts'
+
+export interface RelaySettings {
+  readonly host: string
+  readonly pid: number
+  readonly leaseMs: number
+  readonly pollIntervalMs: number
+  readonly redriveMaxMs: number
+}
+
+export interface SessionDeps<Content> {
+  readonly store: RelayStore
+  readonly sink: Sink<Content>
+  /** The version of the set of subscriptions; `reload` when it was said to be another one. */
+  readonly subscriptions: { version(): Promise<number>; reload(): Promise<void> }
+  readonly logId: string
+  readonly settings: RelaySettings
+  readonly clock: Clock
+  readonly log: Logger
+  /** The log was found readable. */
+  readonly onLook?: () => void
+  readonly onPass?: (facts: { readonly lanes: number; readonly rows: number }) => void
+}
+
+const LIMITS: BatchLimits = { rows: 1_000, bytes: 8 * 1024 * 1024 }
+/** How often lanes are shared out, and positions compared. */
+const LOOK_AROUND_MS = 1_000
+/** A lane that has been idle for so long says that its last batch was taken. */
+const ACK_AFTER_MS = 250
+/** What is under way when a relay stops may take so long to settle. */
+const SETTLE_MS = 2_000
+
+/**
+ * A relay for as long as one connection to PostgreSQL lives: what it remembers beyond what is written down ends with it. Passes read what
+ * became visible, write down what is to be sent, and leave the sending to couriers, one per lane: while one half of the lanes is sent,
+ * the other is read.
+ */
+export class RelaySession<Content> {
+  readonly #deps: SessionDeps<Content>
+  readonly #courier: Courier<Content>
+  readonly #lanes = new Map<number, Lane>()
+  #life: string | undefined
+  #first = 0
+  #renewAtMs = -Infinity
+  #lookAroundAtMs = -Infinity
+  #wake: (() => void) | undefined
+
+  constructor(deps: SessionDeps<Content>) {
+    this.#deps = deps
+    this.#courier = new Courier({
+      ...deps,
+      onSettled: () => this.#wake?.(),
+      onLost: (lane) => this.#lanes.delete(lane.number),
+    })
+  }
+
+  get lanes(): readonly Lane[] {
+    return [...this.#lanes.values()]
+  }
+
+  /** Relays until the signal aborts, then lets go of its lanes. Rejects when PostgreSQL does not answer any more. */
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      while (!signal.aborted) {
+        await this.#lookAround()
+        if (!(await this.#pass())) await this.#rest(signal)
+      }
+      await this.#courier.settle(SETTLE_MS)
+      await this.#acknowledge(0)
+      await this.#deps.store.leave()
+    } finally {
+      this.#courier.stop()
+    }
+  }
+
+  /** One pass over the lanes that have nothing under way. Returns whether there may be more to do at once. */
+  async #pass(): Promise<boolean> {
+    const free = this.lanes.filter(({ isFree }) => isFree)
+    if (free.length === 0) return false
+    const look = await this.#deps.store.look()
+    this.#deps.onLook?.()
+    if (await this.#hasNewLife(look)) return true
+    const plans = [...(await this.#planWishes(free)), ...(await this.#planWindows(free, look))]
+    const unfinished = plans.some((plan) => plan === 'more')
+    const ready = plans.filter((plan) => plan !== 'more')
+    if (ready.length === 0) {
+      await this.#acknowledge(ACK_AFTER_MS)
+      return unfinished
+    }
+    await this.#send(ready, look)
+    return true
+  }
+
+  async #planWishes(free: readonly Lane[]): Promise<Plan<Content>[]> {
+    const { store, sink, subscriptions } = this.#deps
+    const plans: Plan<Content>[] = []
+    for (const lane of free) {
+      const key = [...lane.parkedKeys.values()].find(({ wish }) => wish !== undefined)?.key
+      if (key === undefined) continue
+      const rows = await store.readParked(lane.number, key, LIMITS)
+      plans.push(await planWish(lane, key, rows, sink, await subscriptions.version()))
+    }
+    return plans
+  }
+
+  async #planWindows(free: readonly Lane[], look: Look): Promise<(Plan<Content> | 'more')[]> {
+    const { store, sink, subscriptions } = this.#deps
+    const most = Math.ceil(this.#lanes.size / 2)
+    const windows = this.#inTurn(free)
+      .filter(({ parkedKeys }) => ![...parkedKeys.values()].some(({ wish }) => wish !== undefined))
+      .flatMap((lane) => lane.nextWindow(look) ?? [])
+      .slice(0, most)
+    if (windows.length === 0) return []
+    const readings = await store.read(windows, LIMITS)
+    const version = await subscriptions.version()
+    const plans: (Plan<Content> | 'more')[] = []
+    for (const window of windows) {
+      const [lane, reading] = [this.#lanes.get(window.lane), readings.get(window.lane)]
+      if (!lane?.isFree || !reading) continue
+      if (reading.rows.length > 0) plans.push(await planWindow(lane, window, reading, sink, version))
+      else {
+        if (lane.to) plans.push('more')
+        lane.skip(window)
+      }
+    }
+    return plans
+  }
+
+  /** Every lane comes first once: a pass takes half of them. */
+  #inTurn(lanes: readonly Lane[]): readonly Lane[] {
+    this.#first = (this.#first + 1) % lanes.length
+    return [...lanes.slice(this.#first), ...lanes.slice(0, this.#first)]
+  }
+
+  async #send(plans: readonly Plan<Content>[], look: Look): Promise<void> {
+    const { store, subscriptions, logId, onPass } = this.#deps
+    const answer = await store.intend(requestOf(plans, look, await subscriptions.version()))
+    if ('refused' in answer) {
+      if (answer.refused === 'subscriptions') await subscriptions.reload()
+      else await this.#reload(answer.refused === 'lease' ? answer.lanes : plans.map(({ lane }) => lane.number))
+      return
+    }
+    for (const plan of plans) {
+      const { lane, batch, window, content } = plan
+      lane.intended(batch, window && { ...window.to, id: window.to.id ?? answer.tick })
+      for (const key of plan.parkedKeys) lane.parkedKeys.set(key.key, { ...key, wish: undefined })
+      lane.pending = { ...batch, logId, content }
+      this.#courier.begin(lane)
+    }
+    if (plans.some(({ window, refusedAgain }) => !window || refusedAgain.length > 0)) await this.#loadParkedKeys()
+    onPass?.({ lanes: plans.length, rows: plans.reduce((sum, { batch }) => sum + batch.rows, 0) })
+  }
+
+  /** Lanes that are idle say that their last batch was taken: nobody has to send it again, and it counts as published. */
+  async #acknowledge(idleMs: number): Promise<void> {
+    const { store, clock, subscriptions } = this.#deps
+    const now = clock.monotonicMs()
+    const taken = this.lanes.filter(
+      ({ takenAtMs, pending }) => pending === undefined && takenAtMs !== undefined && now - takenAtMs >= idleMs,
+    )
+    if (taken.length === 0) return
+    const acks = taken.map(({ number, n }) => ({ lane: number, n }))
+    await store.intend({ ...EMPTY, subscriptions: await subscriptions.version(), acks })
+    for (const lane of taken) lane.takenAtMs = undefined
+  }
+
+  /** What is due once in a while: the lease, the share of lanes, wishes, and whether the sink still has what it took. */
+  async #lookAround(): Promise<void> {
+    const { store, clock, settings } = this.#deps
+    const now = clock.monotonicMs()
+    if (now >= this.#renewAtMs) {
+      await store.renew(settings)
+      this.#renewAtMs = now + settings.leaseMs / 3
+    }
+    if (now < this.#lookAroundAtMs) return
+    this.#lookAroundAtMs = now + LOOK_AROUND_MS
+    const idle = this.lanes.filter(({ isFree }) => isFree).map(({ number }) => number)
+    const owned = await store.shareLanes(idle)
+    for (const lane of this.lanes) if (owned.get(lane.number) !== lane.epoch) this.#lanes.delete(lane.number)
+    const gained = [...owned.keys()].filter((number) => !this.#lanes.has(number))
+    if (gained.length > 0) await this.#reload(gained, owned)
+    await this.#loadParkedKeys()
+    await this.#deps.subscriptions.reload()
+    await this.#courier.comparePositions(this.lanes, await store.loadRedrives())
+  }
+
+  /** Begins lanes anew with what is written down. */
+  async #reload(numbers: readonly number[], owned?: ReadonlyMap<number, number>): Promise<void> {
+    const { store, log } = this.#deps
+    const epochs = owned ?? (await store.shareLanes([]))
+    for (const number of numbers) this.#lanes.delete(number)
+    const mine = numbers.filter((number) => epochs.has(number))
+    if (mine.length === 0) return
+    for (const stored of await store.loadLanes(mine)) {
+      // Taken over by somebody since.
+      if (epochs.get(stored.lane) !== stored.epoch) continue
+      const lane = Lane.restore(stored)
+      this.#lanes.set(lane.number, lane)
+      if (lane.pending) this.#courier.begin(lane)
+    }
+    await this.#loadParkedKeys()
+    log.debug({ lanes: mine }, 'Lanes begin with what is written down')
+  }
+
+  async #loadParkedKeys(): Promise<void> {
+    const keys = await this.#deps.store.loadParkedKeys([...this.#lanes.keys()])
+    for (const lane of this.#lanes.values()) lane.parkedKeys.clear()
+    for (const key of keys) this.#lanes.get(key.lane)?.parkedKeys.set(key.key, key)
+  }
+
+  /** After a crash of the server, ticks that were not written down mean nothing. */
+  async #hasNewLife({ life }: Look): Promise<boolean> {
+    const isNew = this.#life !== undefined && this.#life !== life
+    this.#life = life
+    if (!isNew) return false
+    this.#deps.log.warn({}, 'PostgreSQL crashed or was replaced: lanes begin with what is written down')
+    await this.#reload([...this.#lanes.keys()])
+    return true
+  }
+
+  /** Until there may be something new, or a courier has come back. */
+  async #rest(signal: AbortSignal): Promise<void> {
+    const woken = new AbortController()
+    const wake = () => woken.abort()
+    this.#wake = wake
+    signal.addEventListener('abort', wake, { once: true })
+    await this.#deps.clock.wait(this.#deps.settings.pollIntervalMs, woken.signal)
+    signal.removeEventListener('abort', wake)
+    this.#wake = undefined
+  }
+}
+
+const EMPTY = {
+  lanes: [],
+  tick: undefined,
+  batches: [],
+  acks: [],
+  parkedKeys: [],
+  parked: [],
+  refusedAgain: [],
+  leaving: [],
+}
+
+function requestOf(plans: readonly Plan[], look: Tick, subscriptions: number): IntentRequest {
+  return {
+    subscriptions,
+    lanes: plans.map(({ lane }) => ({ lane: lane.number, epoch: lane.epoch })),
+    // Only windows that end with this look need it to be written down.
+    tick: plans.some(({ window }) => window && window.to.id === undefined) ? look : undefined,
+    batches: plans.map(({ batch }) => batch),
+    acks: [],
+    parkedKeys: plans.flatMap(({ parkedKeys }) => parkedKeys),
+    parked: plans.flatMap(({ parked }) => parked),
+    refusedAgain: plans.flatMap(({ refusedAgain }) => refusedAgain),
+    leaving: plans.flatMap(({ leaving }) => leaving),
+  }
+}

@@ -1,0 +1,383 @@
+import type { PostgresConnection } from '../postgres/connection.ts'
+import type { LogRow } from './log-row.ts'
+import { BEFORE_EVERYTHING, parseSnapshot, type Tick } from './snapshot.ts'
+import { loadStatements } from './statements.ts'
+import { type BatchLimits, mergeRows, type Reading, readArguments, type Window } from './window.ts'
+
+/** What a look at the log says. */
+export interface Look extends Tick {
+  /** Another one: the server crashed or was replaced, and ticks that were not written down mean nothing any more. */
+  readonly life: string
+  readonly at: Date
+}
+
+/** A batch as its intent says it. */
+export interface StoredBatch {
+  readonly lane: number
+  readonly n: number
+  readonly from: Tick | undefined
+  readonly to: Tick | undefined
+  readonly afterSeq: number
+  readonly uptoSeq: number
+  readonly endsWindow: boolean
+  readonly rows: number
+  readonly digest: string
+  readonly subscriptions: number
+  readonly unparkedKey: string | undefined
+  readonly at: Date
+}
+
+/** Where a lane stands by what is written down. */
+export interface StoredLane {
+  readonly lane: number
+  readonly epoch: number
+  readonly last: (StoredBatch & { readonly isAcked: boolean }) | undefined
+}
+
+export interface ParkedKey {
+  readonly lane: number
+  readonly key: string
+  readonly reason: string
+  readonly error: string
+  readonly firstSeq: number
+  readonly wish: 'retry' | 'skip' | 'discard' | undefined
+}
+
+/** A new batch; `to` undefined: the tick that is written down with it. */
+export interface NewBatch {
+  readonly lane: number
+  readonly n: number
+  readonly epoch: number
+  readonly fromTick: number | undefined
+  readonly toTick: number | undefined
+  readonly afterSeq: number
+  readonly uptoSeq: number
+  readonly endsWindow: boolean
+  readonly rows: number
+  readonly digest: string
+  readonly unparkedKey?: string
+}
+
+export interface IntentRequest {
+  readonly subscriptions: number
+  /** All lanes that it touches. */
+  readonly lanes: readonly { readonly lane: number; readonly epoch: number }[]
+  readonly tick: Tick | undefined
+  readonly batches: readonly NewBatch[]
+  readonly acks: readonly { readonly lane: number; readonly n: number }[]
+  readonly parkedKeys: readonly Omit<ParkedKey, 'wish'>[]
+  readonly parked: readonly { readonly lane: number; readonly seq: number; readonly key: string; readonly n: number }[]
+  readonly refusedAgain: readonly Omit<ParkedKey, 'wish'>[]
+  readonly leaving: readonly {
+    readonly lane: number
+    readonly key: string
+    readonly fromSeq: number
+    readonly uptoSeq: number
+    /** 0: for good. */
+    readonly n: number
+  }[]
+}
+
+export type IntentAnswer =
+  | { readonly tick: number | undefined }
+  | { readonly refused: 'subscriptions' }
+  | { readonly refused: 'lease'; readonly lanes: readonly number[] }
+  /** Another owner wrote one of the batches: the positions must be read again. */
+  | { readonly refused: 'overtaken' }
+
+type RawTick = { [name in `${'from' | 'to'}_${'id' | 'low' | 'high'}`]: number | null } & {
+  from_snapshot: string | null
+  to_snapshot: string | null
+}
+
+type RawBatch = RawTick & {
+  lane: number
+  n: number
+  after_seq: number
+  upto_seq: number
+  ends_window: boolean
+  rows: number
+  digest: string
+  subscriptions: number
+  unparked_key: string | null
+  at: Date
+}
+
+interface RawRow {
+  seq: number
+  lane: number
+  xid: string
+  kind: 'e' | 'j'
+  topic: string
+  type: string
+  site: string | null
+  doctype: string | null
+  key: string | null
+  id: string
+  options: string | null
+  due_ms: number | null
+  bytes: number
+  payload: string
+}
+
+const NAMES = [
+  'look',
+  'intend',
+  'load-deployment',
+  'load-lanes',
+  'load-batches',
+  'load-parked-keys',
+  'read-begun',
+  'read-late',
+  'read-left-out',
+  'read-unparked',
+  'read-parked',
+  'renew-relay',
+  'share-lanes',
+  'leave',
+  'load-redrives',
+  'note-resent',
+] as const
+
+type Statements = Readonly<Record<(typeof NAMES)[number], string>>
+
+/** What one relay asks of PostgreSQL for one sink, on a connection of its own: as long as it lives, so does what the relay remembers. */
+export class RelayStore {
+  readonly #connection: PostgresConnection
+  readonly #sql: Statements
+  readonly #sink: string
+  readonly #relay: string
+
+  constructor(
+    connection: PostgresConnection,
+    options: { readonly schema: string; readonly sink: string; readonly relay: string },
+  ) {
+    this.#connection = connection
+    this.#sink = options.sink
+    this.#relay = options.relay
+    this.#sql = loadStatements(NAMES, options.schema)
+  }
+
+  async deployment(): Promise<
+    { readonly logId: string; readonly namespace: string; readonly isHome: boolean } | undefined
+  > {
+    const [row] = await this.#query<{ log_id: string; namespace: string; is_home: boolean }>('load-deployment', [])
+    return row && { logId: row.log_id, namespace: row.namespace, isHome: row.is_home }
+  }
+
+  /** Says that this relay is alive for another lease. */
+  async renew({
+    host,
+    pid,
+    leaseMs,
+  }: {
+    readonly host: string
+    readonly pid: number
+    readonly leaseMs: number
+  }): Promise<void> {
+    await this.#query('renew-relay', [this.#relay, host, pid, leaseMs])
+  }
+
+  /** Takes free lanes up to this relay's share, or gives up what is above it, of those that it may. Returns lane -> epoch of all it owns. */
+  async shareLanes(giveUp: readonly number[]): Promise<ReadonlyMap<number, number>> {
+    const [row] = await this.#query<{ lanes: { lane: number; epoch: number }[] }>('share-lanes', [
+      this.#relay,
+      this.#sink,
+      giveUp,
+    ])
+    return new Map((row?.lanes ?? []).map(({ lane, epoch }) => [lane, epoch]))
+  }
+
+  /** From which batch on an operator wants a lane to be sent again. */
+  async loadRedrives(): Promise<ReadonlyMap<number, number>> {
+    const rows = await this.#query<{ lane: number; from_n: number }>('load-redrives', [this.#sink])
+    return new Map(rows.map(({ lane, from_n }) => [lane, from_n]))
+  }
+
+  async noteResent(lane: number, fromN: number, uptoN: number, rows: number): Promise<void> {
+    await this.#query('note-resent', [this.#sink, lane, fromN, uptoN, rows])
+  }
+
+  /** Lets go of all lanes at once. */
+  async leave(): Promise<void> {
+    await this.#query('leave', [this.#relay])
+  }
+
+  async look(): Promise<Look> {
+    const [row] = await this.#query<{ life: string; low: number; snapshot: string; high: number; at: Date }>('look', [])
+    if (!row) throw new Error('look() returned nothing')
+    const { life, low, snapshot, high, at } = row
+    return { id: undefined, life, low, snapshot: parseSnapshot(snapshot), high, at }
+  }
+
+  async loadLanes(lanes: readonly number[]): Promise<StoredLane[]> {
+    type Raw = { [name in keyof RawBatch]: RawBatch[name] | null } & { lane: number; epoch: number; is_acked: boolean }
+    const rows = await this.#query<Raw>('load-lanes', [this.#sink, lanes])
+    return rows.map((row) => ({
+      lane: row.lane,
+      epoch: row.epoch,
+      last: row.n === null ? undefined : { ...toBatch(row as RawBatch), isAcked: row.is_acked },
+    }))
+  }
+
+  /** Batches from number `n` on, in order. */
+  async loadBatches(lane: number, n: number, most: number): Promise<StoredBatch[]> {
+    return (await this.#query<RawBatch>('load-batches', [this.#sink, lane, n, most])).map(toBatch)
+  }
+
+  async loadParkedKeys(lanes: readonly number[]): Promise<ParkedKey[]> {
+    type Raw = {
+      lane: number
+      key: string
+      reason: string
+      error: string
+      first_seq: number
+      wish: ParkedKey['wish'] | null
+    }
+    const rows = await this.#query<Raw>('load-parked-keys', [this.#sink, lanes])
+    return rows.map(({ first_seq, wish, ...row }) => ({ ...row, firstSeq: first_seq, wish: wish ?? undefined }))
+  }
+
+  /** The next rows of windows, by lane. */
+  async read(windows: readonly Window[], limits: BatchLimits): Promise<Map<number, Reading>> {
+    const { begun, late } = readArguments(windows)
+    const { rows: mostRows, bytes: mostBytes } = limits
+    const rows = await this.#query<RawRow>('read-begun', [
+      begun.lanes,
+      begun.above,
+      begun.high,
+      begun.xmax,
+      begun.seen,
+      mostRows,
+      mostBytes,
+    ])
+    const lateRows =
+      late.lanes.length === 0
+        ? []
+        : await this.#query<RawRow>('read-late', [late.lanes, late.above, late.upto, late.xids, mostRows, mostBytes])
+    const byLane = new Map<number, LogRow[]>(windows.map(({ lane }) => [lane, []]))
+    for (const row of [...rows, ...lateRows]) byLane.get(row.lane)?.push(toRow(row))
+    return new Map([...byLane].map(([lane, found]) => [lane, mergeRows(found, limits)]))
+  }
+
+  /** Reads the rows of a batch again: exactly those that its intent means. */
+  async readBatch(batch: StoredBatch): Promise<readonly LogRow[]> {
+    const { lane, n, from = BEFORE_EVERYTHING, to, afterSeq, uptoSeq, unparkedKey } = batch
+    if (unparkedKey !== undefined) return (await this.#query<RawRow>('read-unparked', [this.#sink, lane, n])).map(toRow)
+    if (!to) throw new Error(`Batch ${n} of lane ${lane} has no window`)
+    const all = { rows: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER }
+    const reading = await this.read([{ lane, from, to, afterSeq, uptoSeq }], all)
+    const leftOut = new Set(
+      (await this.#query<{ seq: number }>('read-left-out', [this.#sink, lane, n])).map(({ seq }) => seq),
+    )
+    return (reading.get(lane)?.rows ?? []).filter(({ seq }) => !leftOut.has(seq))
+  }
+
+  /** The next rows of a parked key, in order. */
+  async readParked(lane: number, key: string, limits: BatchLimits): Promise<LogRow[]> {
+    return (await this.#query<RawRow>('read-parked', [this.#sink, lane, key, limits.rows, limits.bytes])).map(toRow)
+  }
+
+  async intend(request: IntentRequest): Promise<IntentAnswer> {
+    const sink = this.#sink
+    const withSink = <T extends object>(items: readonly T[]) => items.map((item) => ({ sink, ...item }))
+    const { tick } = request
+    const text = JSON.stringify({
+      relay: this.#relay,
+      subscriptions: request.subscriptions,
+      lanes: withSink(request.lanes),
+      tick: tick && { snapshot: tick.snapshot.text, low: tick.low, high: tick.high },
+      batches: request.batches.map((batch) => ({
+        sink,
+        lane: batch.lane,
+        n: batch.n,
+        epoch: batch.epoch,
+        from_tick: batch.fromTick,
+        to_tick: batch.toTick,
+        after_seq: batch.afterSeq,
+        upto_seq: batch.uptoSeq,
+        ends_window: batch.endsWindow,
+        rows: batch.rows,
+        digest: batch.digest,
+        unparked_key: batch.unparkedKey,
+      })),
+      acks: withSink(request.acks),
+      parked_keys: request.parkedKeys.map(({ firstSeq, ...key }) => ({ sink, ...key, first_seq: firstSeq })),
+      parked: withSink(request.parked),
+      refused_again: request.refusedAgain.map(({ firstSeq, ...key }) => ({ sink, ...key, first_seq: firstSeq })),
+      leaving: request.leaving.map(({ fromSeq, uptoSeq, ...rows }) => ({
+        sink,
+        ...rows,
+        from_seq: fromSeq,
+        upto_seq: uptoSeq,
+      })),
+      joins: [],
+    })
+    try {
+      const [row] = await this.#query<{ answer: RawAnswer }>('intend', [text])
+      return toAnswer(row?.answer)
+    } catch (error) {
+      if ((error as { sqlState?: string }).sqlState === '23505') return { refused: 'overtaken' }
+      throw error
+    }
+  }
+
+  #query<Row>(name: keyof Statements, values: readonly unknown[]): Promise<Row[]> {
+    return this.#connection.query<Row>(this.#sql[name], values, { name: `moca-${name}` })
+  }
+}
+
+type RawAnswer =
+  | { tick: number | null }
+  | { refused: 'subscriptions' }
+  | { refused: 'lease'; lanes: { lane: number }[] }
+
+function toAnswer(answer: RawAnswer | undefined): IntentAnswer {
+  if (!answer) throw new Error('intend() returned nothing')
+  if (!('refused' in answer)) return { tick: answer.tick ?? undefined }
+  if (answer.refused === 'lease') return { refused: 'lease', lanes: answer.lanes.map(({ lane }) => lane) }
+  return answer
+}
+
+function toBatch(row: RawBatch): StoredBatch {
+  return {
+    lane: row.lane,
+    n: row.n,
+    from: toTick(row, 'from'),
+    to: toTick(row, 'to'),
+    afterSeq: row.after_seq,
+    uptoSeq: row.upto_seq,
+    endsWindow: row.ends_window,
+    rows: row.rows,
+    digest: row.digest,
+    subscriptions: row.subscriptions,
+    unparkedKey: row.unparked_key ?? undefined,
+    at: row.at,
+  }
+}
+
+function toTick(row: RawTick, side: 'from' | 'to'): Tick | undefined {
+  const { [`${side}_id` as const]: id, [`${side}_low` as const]: low, [`${side}_high` as const]: high } = row
+  const snapshot = row[`${side}_snapshot`]
+  if (id === null || low === null || high === null || snapshot === null) return undefined
+  return { id, low, high, snapshot: parseSnapshot(snapshot) }
+}
+
+function toRow(row: RawRow): LogRow {
+  return {
+    seq: row.seq,
+    lane: row.lane,
+    xid: row.xid,
+    kind: row.kind === 'e' ? 'event' : 'job',
+    topic: row.topic,
+    type: row.type,
+    site: row.site ?? undefined,
+    doctype: row.doctype ?? undefined,
+    key: row.key ?? undefined,
+    id: row.id,
+    options: row.options ?? undefined,
+    dueMs: row.due_ms ?? undefined,
+    bytes: row.bytes,
+    payload: row.payload,
+  }
+}

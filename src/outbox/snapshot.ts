@@ -1,0 +1,52 @@
+/** What PostgreSQL's pg_snapshot says: which transactions had ended when it was taken. */
+export interface Snapshot {
+  /** As PostgreSQL writes it: `xmin:xmax:xip,xip,...` */
+  readonly text: string
+  /** Transactions from here on had not begun. */
+  readonly xmax: bigint
+  /** Transactions below xmax that were in progress. */
+  readonly inProgress: ReadonlySet<string>
+}
+
+/** A snapshot, and what it says of the log's sequence. Written down (`id`) with the first batch that needs it. */
+export interface Tick {
+  readonly id: number | undefined
+  readonly snapshot: Snapshot
+  /** Rows of transactions that begin after the snapshot have a higher seq. */
+  readonly low: number
+  /** Rows that the snapshot sees have no higher seq. */
+  readonly high: number
+}
+
+export function parseSnapshot(text: string): Snapshot {
+  const match = /^\d+:(\d+):([\d,]*)$/.exec(text)
+  if (!match) throw new TypeError(`Expected a pg_snapshot like 10:20:10,14; found ${JSON.stringify(text)}`)
+  const [, xmax = '', list = ''] = match
+  return { text, xmax: BigInt(xmax), inProgress: new Set(list === '' ? [] : list.split(',')) }
+}
+
+/** Sees nothing: before the first batch of a lane. */
+export const BEFORE_EVERYTHING: Tick = Object.freeze({
+  id: undefined,
+  snapshot: parseSnapshot('1:1:'),
+  low: 0,
+  high: 0,
+})
+
+/** The transactions that were in progress at `from` and have ended at `to`. */
+export function endedBetween(from: Snapshot, to: Snapshot): string[] {
+  return [...from.inProgress].filter((xid) => !to.inProgress.has(xid))
+}
+
+/**
+ * Whether no row can have become visible between two looks. A row that `last` does not see belongs to a transaction that began later,
+ * then its seq is above `low` (xid is drawn before seq), or to one that was in progress, then it must have ended.
+ */
+export function isNothingNew(last: Tick, now: Tick): boolean {
+  return now.low === last.low && endedBetween(last.snapshot, now.snapshot).length === 0
+}
+
+/** Whether a snapshot sees what a transaction did, provided that it committed. */
+export function isVisible(xid: string, snapshot: Snapshot): boolean {
+  return BigInt(xid) < snapshot.xmax && !snapshot.inProgress.has(xid)
+}

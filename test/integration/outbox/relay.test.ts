@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { LedgerSink } from '../../support/ledger-sink.ts'
+import { outboxScenes } from '../../support/outbox-scene.ts'
+import { waitFor } from '../../support/wait-for.ts'
+
+const openScene = outboxScenes()
+
+test('brings what was committed to the sink, each once and in order per key', async (t) => {
+  const scene = await openScene(t)
+  const sink = new LedgerSink()
+  scene.relay(sink).start()
+  const ids: string[] = []
+  for (let round = 0; round < 20; round++) ids.push(...(await scene.record([{ key: 'a' }, { key: 'b' }, {}])))
+  await waitFor(() => sink.ids.length >= ids.length, { describe: 'all events' })
+  assert.deepEqual(sink.ids.toSorted(), ids.toSorted())
+  for (const key of ['a', 'b']) {
+    const seqs = sink.rows.filter((row) => row.key === key).map(({ seq }) => seq)
+    assert.equal(seqs.length, 20)
+    assert.deepEqual(
+      seqs,
+      seqs.toSorted((a, b) => a - b),
+    )
+  }
+})
