@@ -58,6 +58,65 @@ const redis = z.strictObject(
   'an object { url, connectTimeout, replyTimeout }',
 )
 
+const postgresUrl = rule<string>(
+  (value) => typeof value === 'string' && URL.canParse(value) && /^postgres(ql)?:$/.test(new URL(value).protocol),
+  'postgres[ql]://[user[:password]@]host[:port]/database',
+)
+
+const postgres = z.strictObject(
+  {
+    url: postgresUrl.optional(),
+    // Names that begin with pg_ are PostgreSQL's own.
+    schema: text(
+      /^(?!pg_)[a-z_][a-z0-9_]{0,62}$/,
+      '1 to 63 of a-z 0-9 _, beginning with a letter or _, but not with pg_',
+    ).default('moca'),
+    maxConnections: whole(1, 1_000).default(5),
+    connectTimeout: duration('10ms').default(5_000),
+    replyTimeout: duration('100ms').default(10_000),
+  },
+  'an object { url, schema, maxConnections, connectTimeout, replyTimeout }',
+)
+
+const outbox = z
+  .strictObject(
+    {
+      lease: duration('1s', '1h').default(10_000),
+      pollInterval: duration('1ms').default(25),
+      retention: z
+        .strictObject(
+          {
+            age: duration('1h', '3650d').default(7 * 24 * 3_600_000),
+            bytes: whole(1, Number.MAX_SAFE_INTEGER).optional(),
+          },
+          'an object { age, bytes }',
+        )
+        .prefault({}),
+      redriveMax: duration(0, '3650d').default(600_000),
+      maxBytes: whole(1, 512 * 1024 * 1024).default(1024 * 1024),
+    },
+    'an object of settings for the outbox',
+  )
+  .superRefine(({ lease, pollInterval, retention, redriveMax }, context) => {
+    const refuse = (option: string, expected: string) =>
+      context.addIssue({ code: 'custom', path: [option], message: expected })
+    if (pollInterval * 5 > lease)
+      refuse('pollInterval', `at most a fifth of lease (${lease} ms), or it is not renewed in time`)
+    if (redriveMax > retention.age)
+      refuse('redriveMax', `at most retention.age (${retention.age} ms): older events are gone`)
+  })
+
+const events = z.strictObject(
+  {
+    source: rule<string>(
+      (value) => typeof value === 'string' && value.length >= 1 && value.length <= 200,
+      'a text of 1 to 200 characters',
+    ).optional(),
+    perDoctypeTopics: flag.default(false),
+  },
+  'an object { source, perDoctypeTopics }',
+)
+
 const queues = z.record(
   text(/^[a-z][a-z0-9_-]{0,63}$/, 'a queue name: 1 to 64 of a-z 0-9 _ -, beginning with a letter'),
   z.strictObject(
@@ -132,11 +191,14 @@ export const configSchema = z
         'default',
       ),
       redis: redis.prefault({}),
+      postgres: postgres.prefault({}),
       queues,
       apps: z.array(app, 'a list of apps made by defineApp').default([]),
       queue: queue.prefault({}),
       worker: worker.prefault({}),
       history: history.prefault({}),
+      outbox: outbox.prefault({}),
+      events: events.prefault({}),
     },
     'an object, as defineConfig takes it',
   )

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConfigError } from '../errors.ts'
 import { defineJob } from '../job/job.ts'
-import { defineApp, resolveConfig } from './config.ts'
+import { defineApp, requirePostgres, resolveConfig } from './config.ts'
 import type { ConfigInput } from './options.ts'
 
 const sendInvoice = defineJob({ type: 'invoice.send', queue: 'critical' })
@@ -28,11 +28,27 @@ test('fills in every default', () => {
   assert.equal(config.worker.sweepIntervalMs, 15_000)
   assert.equal(config.queue.maxPayloadBytes, 1024 * 1024)
   assert.deepEqual(config.history, { entries: 10_000, ageMs: 24 * 3_600_000 })
+  const timeouts = { connectTimeoutMs: 5_000, replyTimeoutMs: 10_000 }
+  assert.deepEqual(config.postgres, { url: undefined, schema: 'moca', maxConnections: 5, ...timeouts })
+  assert.deepEqual(config.outbox, {
+    leaseMs: 10_000,
+    pollIntervalMs: 25,
+    retention: { ageMs: 7 * 24 * 3_600_000, bytes: undefined },
+    redriveMaxMs: 600_000,
+    maxBytes: 1024 * 1024,
+  })
+  assert.deepEqual(config.events, { source: undefined, perDoctypeTopics: false })
 })
 
 test('is frozen all through', () => {
   const config = resolveConfig({ apps: [defineApp({ name: 'shop', jobs: [sendInvoice], handlers })] }, {})
-  for (const part of [config, ...Object.values(config), ...Object.values(config.queues), ...config.apps]) {
+  for (const part of [
+    config,
+    ...Object.values(config),
+    ...Object.values(config.queues),
+    ...config.apps,
+    config.outbox.retention,
+  ]) {
     assert.ok(Object.isFrozen(part))
   }
 })
@@ -58,6 +74,29 @@ test('lets the environment override, and takes an empty variable as none', () =>
   assert.equal(config.namespace, 'staging')
   assert.deepEqual(config.redis, { url: 'rediss://u:p@b:1/2', connectTimeoutMs: 5_000, replyTimeoutMs: 500 })
   assert.equal(resolveConfig(input, { MOCA_NAMESPACE: '', REDIS_URL: '' }).redis.url, 'redis://a')
+})
+
+test('takes PostgreSQL from DATABASE_URL, unless that is another kind of database', () => {
+  const input = { postgres: { url: 'postgres://a/x', schema: 'shop_moca' } }
+  const { postgres } = resolveConfig(input, { DATABASE_URL: 'postgresql://u:p@b:1/y?sslmode=require' })
+  assert.deepEqual([postgres.url, postgres.schema], ['postgresql://u:p@b:1/y?sslmode=require', 'shop_moca'])
+  for (const other of ['mysql://u:p@b/y', 'file:./dev.db', '']) {
+    assert.equal(resolveConfig(input, { DATABASE_URL: other }).postgres.url, 'postgres://a/x')
+    assert.equal(resolveConfig({}, { DATABASE_URL: other }).postgres.url, undefined)
+  }
+  assert.match(
+    problem({}, { DATABASE_URL: 'postgress://u:hunter2@b/y' }).message,
+    /postgres\.url \(from DATABASE_URL\): expected postgres\[ql\]:.*not shown/,
+  )
+})
+
+test('tells who needs PostgreSQL where there is none', () => {
+  const config = resolveConfig({ postgres: { url: 'postgres://a/x' } }, {})
+  assert.equal(requirePostgres(config, 'moca migrate').url, 'postgres://a/x')
+  assert.throws(() => requirePostgres(resolveConfig({}, {}), 'moca migrate'), {
+    code: 'config_invalid',
+    message: /^moca migrate needs PostgreSQL: set postgres\.url, or DATABASE_URL/,
+  })
 })
 
 test('names the variable that brought a value that cannot be used', () => {
@@ -122,6 +161,34 @@ const REFUSED: [string, unknown, RegExp][] = [
     /softTimeout: expected at most stopTimeout \(25000 ms\)/,
   ],
   ['another protocol', { redis: { url: 'http://x' } }, /redis\.url: expected redis\[s\]:/],
+  ['another database', { postgres: { url: 'mysql://x/y' } }, /postgres\.url: expected postgres\[ql\]:/],
+  [
+    'a schema that would have to be quoted',
+    { postgres: { schema: 'Moca' } },
+    /postgres\.schema: expected 1 to 63 of a-z 0-9 _.*found "Moca"/,
+  ],
+  ["a schema of PostgreSQL's own", { postgres: { schema: 'pg_moca' } }, /postgres\.schema: .*not with pg_/],
+  [
+    'looks that are too rare to keep a lease',
+    { outbox: { lease: '5s', pollInterval: '1001ms' } },
+    /outbox\.pollInterval: expected at most a fifth of lease \(5000 ms\)/,
+  ],
+  [
+    'sending again what is gone',
+    { outbox: { retention: { age: '1d' }, redriveMax: '2d' } },
+    /outbox\.redriveMax: expected at most retention\.age \(86400000 ms\)/,
+  ],
+  [
+    'an unknown option of a group in a group',
+    { outbox: { retention: { ages: '1d' } } },
+    /outbox\.retention\.ages: .*did you mean age\?/,
+  ],
+  [
+    'a retention that is none',
+    { outbox: { retention: '7d' } },
+    /outbox\.retention: expected an object \{ age, bytes \}/,
+  ],
+  ['an empty source', { events: { source: '' } }, /events\.source: expected a text of 1 to 200 characters/],
   ['an app that is none', { apps: [{}] }, /apps\.0: expected an app made by defineApp/],
 ]
 

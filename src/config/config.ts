@@ -8,6 +8,7 @@ import type { App, ConfigInput, QueueInput } from './options.ts'
 export interface MocaConfig {
   readonly namespace: string
   readonly redis: { readonly url: string; readonly connectTimeoutMs: number; readonly replyTimeoutMs: number }
+  readonly postgres: PostgresConfig
   readonly queues: Readonly<Record<string, QueueConfig>>
   readonly apps: readonly App[]
   readonly queue: {
@@ -32,6 +33,23 @@ export interface MocaConfig {
     readonly healthHost: string | undefined
   }
   readonly history: { readonly entries: number; readonly ageMs: number }
+  readonly outbox: {
+    readonly leaseMs: number
+    readonly pollIntervalMs: number
+    readonly retention: { readonly ageMs: number; readonly bytes: number | undefined }
+    readonly redriveMaxMs: number
+    readonly maxBytes: number
+  }
+  readonly events: { readonly source: string | undefined; readonly perDoctypeTopics: boolean }
+}
+
+export interface PostgresConfig {
+  /** Undefined: there is no PostgreSQL. */
+  readonly url: string | undefined
+  readonly schema: string
+  readonly maxConnections: number
+  readonly connectTimeoutMs: number
+  readonly replyTimeoutMs: number
 }
 
 export interface QueueConfig {
@@ -97,26 +115,49 @@ export function resolveConfig(
   return deepFreeze(complete(parsed.data))
 }
 
-// An empty variable counts as not set: that is what `REDIS_URL= moca ...` and an empty line of an env file mean.
-function readEnvironment(env: Environment, variableNames: VariableNames) {
-  const names = new Map<string, string>()
-  const read = (variable: string, option: string) => {
-    const value = env[variable]
-    if (value) names.set(option, variableNames[variable] ?? variable)
-    return value ? value : undefined
-  }
-  return { namespace: read('MOCA_NAMESPACE', 'namespace'), url: read('REDIS_URL', 'redis.url'), names }
+/** The settings of PostgreSQL. Throws ConfigError where there is none: `what` needs it. */
+export function requirePostgres({ postgres }: MocaConfig, what: string): PostgresConfig & { readonly url: string } {
+  const { url, ...rest } = postgres
+  if (url !== undefined) return { url, ...rest }
+  throw new ConfigError(
+    `${what} needs PostgreSQL: set postgres.url, or DATABASE_URL, to postgres://user:password@host:port/database`,
+    { option: 'postgres.url' },
+  )
 }
 
-function mergeInput(
-  input: ConfigInput,
-  overrides: { namespace: string | undefined; url: string | undefined },
-): unknown {
+interface Overrides {
+  readonly namespace: string | undefined
+  readonly redisUrl: string | undefined
+  readonly postgresUrl: string | undefined
+  /** Option -> what a person who set it knows it by. */
+  readonly names: ReadonlyMap<string, string>
+}
+
+// An empty variable counts as not set: that is what `REDIS_URL= moca ...` and an empty line of an env file mean.
+function readEnvironment(env: Environment, variableNames: VariableNames): Overrides {
+  const names = new Map<string, string>()
+  const read = (variable: string, option: string, isMeant: RegExp = /./) => {
+    const value = env[variable]
+    if (!value || !isMeant.test(value)) return undefined
+    names.set(option, variableNames[variable] ?? variable)
+    return value
+  }
+  return {
+    namespace: read('MOCA_NAMESPACE', 'namespace'),
+    redisUrl: read('REDIS_URL', 'redis.url'),
+    // A common name: it may well be that of the application's MySQL, which is no mistake.
+    postgresUrl: read('DATABASE_URL', 'postgres.url', /^postgres/i),
+    names,
+  }
+}
+
+function mergeInput(input: ConfigInput, { namespace, redisUrl, postgresUrl }: Overrides): unknown {
   if (!isPlainObject(input)) return input
-  const { redis = {}, queues = {} } = input as ConfigInput
+  const { redis = {}, postgres = {}, queues = {} } = input as ConfigInput
   const merged: Record<string, unknown> = { ...input }
-  if (overrides.namespace !== undefined) merged.namespace = overrides.namespace
-  if (overrides.url !== undefined && isPlainObject(redis)) merged.redis = { ...redis, url: overrides.url }
+  if (namespace !== undefined) merged.namespace = namespace
+  if (redisUrl !== undefined && isPlainObject(redis)) merged.redis = { ...redis, url: redisUrl }
+  if (postgresUrl !== undefined && isPlainObject(postgres)) merged.postgres = { ...postgres, url: postgresUrl }
   merged.queues = isPlainObject(queues) ? mergeQueues(queues) : queues
   return merged
 }
@@ -131,10 +172,18 @@ function mergeQueues(queues: Record<string, unknown>): Record<string, unknown> {
 
 type Parsed = ReturnType<typeof configSchema.parse>
 
-function complete({ namespace, redis, queues, apps, queue, worker, history }: Parsed): MocaConfig {
+function complete(parsed: Parsed): MocaConfig {
+  const { namespace, redis, postgres, queues, apps, queue, worker, history, outbox, events } = parsed
   return {
     namespace,
     redis: { url: redis.url, connectTimeoutMs: redis.connectTimeout, replyTimeoutMs: redis.replyTimeout },
+    postgres: {
+      url: postgres.url,
+      schema: postgres.schema,
+      maxConnections: postgres.maxConnections,
+      connectTimeoutMs: postgres.connectTimeout,
+      replyTimeoutMs: postgres.replyTimeout,
+    },
     queues: Object.fromEntries(
       Object.entries(queues).map(([name, { weight, concurrency, maxWaiting }]) => [
         name,
@@ -164,6 +213,14 @@ function complete({ namespace, redis, queues, apps, queue, worker, history }: Pa
       healthHost: worker.healthHost,
     },
     history: { entries: history.entries, ageMs: history.age },
+    outbox: {
+      leaseMs: outbox.lease,
+      pollIntervalMs: outbox.pollInterval,
+      retention: Object.freeze({ ageMs: outbox.retention.age, bytes: outbox.retention.bytes }),
+      redriveMaxMs: outbox.redriveMax,
+      maxBytes: outbox.maxBytes,
+    },
+    events: { source: events.source, perDoctypeTopics: events.perDoctypeTopics },
   }
 }
 

@@ -6,6 +6,8 @@ export interface ConfigInput {
   /** Keeps deployments on one Redis apart: part of every key. 1 to 64 of a-z 0-9 _ -. Environment: MOCA_NAMESPACE. Default `default`. */
   readonly namespace?: string
   readonly redis?: RedisInput
+  /** The database whose transactions record events and jobs. Without a URL there is none: what needs it says so. */
+  readonly postgres?: PostgresInput
   /** Queues beside, or other settings for, `critical` (weight 6), `default` (3) and `long` (1). */
   readonly queues?: Readonly<Record<string, QueueInput>>
   /** Bundles of jobs, each made by `defineApp`. Workers started by the command line run their handlers. */
@@ -21,6 +23,9 @@ export interface ConfigInput {
     /** Older entries are forgotten. Default 24 h. */
     readonly age?: Duration
   }
+  /** The log of what transactions recorded, and how relays send it on. */
+  readonly outbox?: OutboxInput
+  readonly events?: EventsInput
 }
 
 export interface RedisInput {
@@ -30,6 +35,49 @@ export interface RedisInput {
   readonly connectTimeout?: Duration
   /** A command unanswered for so long means that the connection hangs: it is replaced. Longer than the slowest pause of your Redis. Default 10 s. */
   readonly replyTimeout?: Duration
+}
+
+export interface PostgresInput {
+  /**
+   * `postgres[ql]://[user[:password]@]host[:port]/database[?sslmode=...]`. Environment: DATABASE_URL, unless it is that of another kind
+   * of database. Default: none.
+   */
+  readonly url?: string
+  /** The schema of Moca's tables and functions, `moca.record` among them. 1 to 63 of a-z 0-9 _, beginning with a letter or _. Default `moca`. */
+  readonly schema?: string
+  /** Connections of one process, at most, beside the one of a relay. More than run at once only wait in PostgreSQL. Default 5. */
+  readonly maxConnections?: number
+  /** Longest time for a connection to come up, or for one of them to become free. Default 5 s. */
+  readonly connectTimeout?: Duration
+  /** A statement unanswered for so long means that the connection hangs: it is replaced. Longer than the longest wait for a lock. Default 10 s. */
+  readonly replyTimeout?: Duration
+}
+
+export interface OutboxInput {
+  /** A relay silent for so long has died, and its lanes go to others. Shorter: faster takeover, more false alarms. At least 1 s. Default 10 s. */
+  readonly lease?: Duration
+  /** How often an idle relay looks for what is new. Shorter: less to wait, more looks (40 us of PostgreSQL each). At most a fifth of lease. Default 25 ms. */
+  readonly pollInterval?: Duration
+  readonly retention?: {
+    /** The log keeps what is younger: what Redis forgot can be sent again, events replayed. Longer: more disk. At least 1 h. Default 7 days. */
+    readonly age?: Duration
+    /** Older days are dropped before their age while the log is larger. What is not relayed is always kept. Default: no limit. */
+    readonly bytes?: number
+  }
+  /**
+   * When Redis forgot, relays send again by themselves what is not older; more waits for an operator's word, since subscribers would see
+   * old events again. `0`: always wait. At most retention.age. Default 10 min.
+   */
+  readonly redriveMax?: Duration
+  /** Longest event, or payload of a job, in bytes as JSON: larger ones fail the transaction. Takes effect by `moca migrate`. Default 1 MiB. */
+  readonly maxBytes?: number
+}
+
+export interface EventsInput {
+  /** The `source` of events that name none, e.g. the application's name. 1 to 200 characters. Default: none. */
+  readonly source?: string
+  /** Document changes are published to topics `moca.cdc.<site>.<doctype>`, too. Default false. */
+  readonly perDoctypeTopics?: boolean
 }
 
 export interface QueueInput {
