@@ -11,6 +11,7 @@ export type TestGroup = {
 export const TEST_GROUPS: TestGroup[] = [
   { name: 'unit', globs: ['src/**/*.test.ts'] },
   { name: 'integration', globs: ['test/integration/**/*.test.ts'] },
+  { name: 'conformance', globs: ['test/conformance/**/*.test.ts'] },
   { name: 'support', globs: ['test/support/**/*.test.ts'] },
   { name: 'scripts', globs: ['scripts/**/*.test.ts'] },
   // Pure work for the processor, a minute of it: a busy machine takes several.
