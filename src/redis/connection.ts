@@ -186,11 +186,28 @@ export class Connection {
    * Listens to a channel on this connection, which is good for nothing but PING afterwards: nobody notices that it hangs before
    * something is asked on it.
    */
-  async subscribe(channel: string, listener: (message: string) => void): Promise<void> {
+  subscribe(channel: string, listener: (message: string) => void): Promise<void> {
+    return this.#ask(() => this.#client.subscribe(channel, listener))
+  }
+
+  /** As `subscribe`, to all channels that fit a pattern. The listener is told which one it was. */
+  subscribePattern(pattern: string, listener: (message: string, channel: string) => void): Promise<void> {
+    return this.#ask(() => this.#client.pSubscribe(pattern, listener))
+  }
+
+  unsubscribe(channel: string): Promise<void> {
+    return this.#ask(() => this.#client.unsubscribe(channel))
+  }
+
+  unsubscribePattern(pattern: string): Promise<void> {
+    return this.#ask(() => this.#client.pUnsubscribe(pattern))
+  }
+
+  async #ask(ask: () => Promise<void>): Promise<void> {
     // The client would never answer.
     if (this.#brokenBy) throw this.#brokenBy
     this.#asks(0)
-    await this.#client.subscribe(channel, listener).then(this.#answered, this.#refused)
+    await ask().then(this.#answered, this.#refused)
   }
 
   /** Closes at once; what is unanswered is rejected. Twice is harmless. */
