@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 /** The layout of the keys that this release reads and writes. Raised when an older process must not touch them any more. */
 export const LAYOUT = '1'
 
-/** The scripts of the queue; each is a file in lua/, joined here with prelude.lua. */
+/** The scripts of the queue; each is a file in lua/, joined here with prelude.lua and, where it says so, with a part. */
 export const SCRIPT_NAMES = [
   'open',
   'enqueue',
@@ -21,6 +21,9 @@ export const SCRIPT_NAMES = [
 ] as const
 
 export type ScriptName = (typeof SCRIPT_NAMES)[number]
+
+/** What some scripts share: it takes the place of a line `--#<name>`, where its functions are needed. */
+export const PART_NAMES = ['accept', 'room'] as const
 
 export interface Script {
   readonly name: ScriptName
@@ -39,7 +42,7 @@ export function loadScripts(): Scripts {
 }
 
 /**
- * Joins each script with the prelude. `patch` may change the joined text: tests replace the clock, or make a chosen
+ * Joins each script with the prelude and its parts. `patch` may change the joined text: tests replace the clock, or make a chosen
  * redis.call fail, without a second copy of any script.
  */
 export function joinScripts(
@@ -47,12 +50,14 @@ export function joinScripts(
   patch: (text: string, name: ScriptName) => string = (text) => text,
 ): Scripts {
   const prelude = read('prelude.lua').trimEnd()
+  const parts = PART_NAMES.map((name) => [`--#${name}\n`, read(`${name}.lua`)] as const)
   const entries = SCRIPT_NAMES.map((name) => {
     const body = read(`${name}.lua`)
     const [head, tail] = body.split('--#prelude\n')
     if (head === undefined || tail === undefined) throw new Error(`lua/${name}.lua has no line "--#prelude"`)
     const opens = name === 'open' ? '' : 'local OPENS = false\n'
-    const text = patch(`${head}local LAYOUT = '${LAYOUT}'\n${opens}${prelude}\n${tail}`, name)
+    const joined = parts.reduce((text, [mark, part]) => text.replace(mark, () => part), tail)
+    const text = patch(`${head}local LAYOUT = '${LAYOUT}'\n${opens}${prelude}\n${joined}`, name)
     return [name, { name, text, sha: createHash('sha1').update(text).digest('hex') }] as const
   })
   return Object.freeze(Object.fromEntries(entries)) as Scripts

@@ -66,6 +66,7 @@ export const FAILING_CASES: readonly FailingCase[] = [
         ['x', '', 'null', ''],
         job({ i: 'gated', k: 'k' }, { i: 'gated', k: 'k' }),
         job({ i: 'free', k: 'free' }, { i: 'free', k: 'free' }),
+        job({ i: 'behind', k: 'free' }, { i: 'behind', k: 'free' }),
         job({ i: 'delayed' }, { i: 'delayed', in: 5 }),
         job({ i: 'delayed-keyed', k: 'k' }, { i: 'delayed-keyed', in: 5, k: 'k' }),
         job({ i: 'due' }, { i: 'due', in: 0 }),
@@ -74,6 +75,16 @@ export const FAILING_CASES: readonly FailingCase[] = [
         ['x', '', 'null', JSON.stringify({ u: 'u2', ut: 60_000 })],
       ]
       return { header: { q: QUEUE, n: flat.length, max: 100 }, args: flat.flat() }
+    },
+  },
+  {
+    name: 'enqueue: with the clock set back',
+    script: 'enqueue',
+    async prepare(scene) {
+      await scene.enqueue({})
+      scene.pass(-1_000)
+      const given = (i: string) => ['x', JSON.stringify({ i }), 'null', JSON.stringify({ i })]
+      return { header: { q: QUEUE, n: 2 }, args: [...given('one'), ...given('two')] }
     },
   },
   {

@@ -172,8 +172,21 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'enqueue: a job does not take the slot of its key',
     in: 'enqueue',
-    from: "call('HSET', base(q) .. ':slots', x.k, id)",
+    from: 'taken[#taken + 1], taken[#taken + 2] = key, id',
     to: '',
+  },
+  {
+    name: 'enqueue: two jobs of a call are let through under one key',
+    in: 'enqueue',
+    from: 'holders[key] = id\n',
+    to: '\n',
+  },
+  {
+    name: 'enqueue: a job waits for a key whose slot is not taken yet',
+    in: 'enqueue',
+    from: "    if #taken > 0 then call('HSET', main .. ':slots', unpack(taken)) end\n    if #notes > 0 then call('HSET', main .. ':where', unpack(notes)) end\n    for _, key in ipairs(keys) do call('RPUSH', P .. 'g:' .. q .. ':' .. key, unpack(lists[key])) end\n",
+    to: "    for _, key in ipairs(keys) do call('RPUSH', P .. 'g:' .. q .. ':' .. key, unpack(lists[key])) end\n    if #taken > 0 then call('HSET', main .. ':slots', unpack(taken)) end\n    if #notes > 0 then call('HSET', main .. ':where', unpack(notes)) end\n",
+    showsOnFailure: true,
   },
   {
     name: 'enqueue: refuses some of an atomic batch',

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { joinScripts, type ScriptName, type Scripts } from '../../src/queue/scripts.ts'
+import { joinScripts, PART_NAMES, type ScriptName, type Scripts } from '../../src/queue/scripts.ts'
 
 // The real scripts with three things replaced: the clock, the clock of XADD *, and (to let a chosen call fail) the way to redis.call.
 // All are asked for by further KEYS, so that one text serves a whole run:
@@ -42,7 +42,8 @@ local function pcall_(site, ...)
 end
 `
 
-const prelude = readLua('prelude.lua')
+/** What several scripts consist of. */
+const SHARED = ['prelude', ...PART_NAMES].map((name) => ({ name, text: readLua(`${name}.lua`) }))
 
 /** Reads a script as it is shipped. */
 function readLua(file: string): string {
@@ -62,7 +63,7 @@ function patch(text: string, name: ScriptName): string {
   return replaceOnce(numbered, 'local call, pcall_ = redis.call, redis.pcall\n', COMMANDS)
 }
 
-/** Gives each call its site as a first argument, its script ('prelude' for what all share) and its line. */
+/** Gives each call its site as a first argument, its script (or what it shares with others, like 'prelude') and its line. */
 function numberCalls(text: string, name: ScriptName): string {
   const lines = text.split('\n')
   let line = 0
@@ -74,7 +75,8 @@ function numberCalls(text: string, name: ScriptName): string {
 
 function siteOf(line: string, name: ScriptName): string {
   const source = line.trim()
-  return `${prelude.includes(source) ? 'prelude' : name}: ${source.replaceAll(/['\\]/g, '"')}`
+  const owner = SHARED.find(({ text }) => text.includes(source))?.name ?? name
+  return `${owner}: ${source.replaceAll(/['\\]/g, '"')}`
 }
 
 /** Every site of a call in the scripts, by the names that a failed call leaves behind. */

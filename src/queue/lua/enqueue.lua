@@ -9,7 +9,7 @@
 --#prelude
 local a = cjson.decode(ARGV[1])
 local q, n = a.q, a.n
-local main, recs, later = base(q), base(q) .. ':recs', base(q) .. ':later'
+local main = base(q)
 local at = now()
 local out = { 0, int(at) }
 local room = n
@@ -32,14 +32,8 @@ local function newcomers()
 end
 
 if a.max then
-  local waiting = call('HLEN', recs) - call('ZCARD', later) - call('ZCARD', base(q) .. ':dead')
-  for _, letter in ipairs(lettersOf(q)) do
-    local key = stream(q, letter)
-    waiting = waiting + call('XLEN', key)
-    local pending = pcall_('XPENDING', key, GROUP)
-    if not pending.err then waiting = waiting - pending[1] end
-  end
-  room = a.max - waiting
+--#room
+  room = a.max - waitingIn(q)
   if a.atomic and room < n and room < newcomers() then room = 0 end
 end
 
@@ -48,8 +42,14 @@ local counters = base(q) .. ':n'
 local before = tonumber(call('HGET', counters, 'accepted') or 0)
 if before == 0 then register(q) end
 
+-- For the first job with a given id: most calls have none, and every function that is made costs them.
+local function newIntake()
+--#accept
+  return intake(q, at)
+end
+
 local accepted = 0
-local soonest = nil
+local given, marked, markers = nil, nil, nil
 
 local function accept(i)
   local t, o, d, c = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
@@ -59,42 +59,23 @@ local function accept(i)
     return call('XADD', main, '*', 't', t, 'o', o, 'd', d)
   end
   local x = cjson.decode(c)
-  local marker = x.u and (P .. 'u:' .. x.u)
-  if marker then
-    local known = call('GET', marker)
+  if x.u then
+    local known = marked[x.u] or call('GET', P .. 'u:' .. x.u)
     if known then return '=' .. known end
   end
   if accepted >= room then return 'full' end
+  accepted = accepted + 1
   local id = x.i
-  local due = x.on or (x['in'] and at + x['in'])
   if id then
-    -- The options of a job with a given id begin with it; the instant of acceptance is put before.
-    o = '{"at":' .. int(at) .. ',' .. sub(o, 2)
-  end
-  if x.big then
-    call('SET', P .. 'p:' .. q .. ':' .. id, d)
-    d = ''
-  end
-  if due and due > at then
-    -- Here and below the name first: one without a record is passed over, a record without a name would stay for ever.
-    call('ZADD', later, int(due), id)
-    call('HSET', recs, id, record(x.k and 'k' or '', t, o, d))
-    if not soonest or due < soonest then soonest = due end
-  elseif x.k then
-    if call('HEXISTS', base(q) .. ':slots', x.k) == 1 then
-      call('RPUSH', P .. 'g:' .. q .. ':' .. x.k, id)
-      call('HSET', recs, id, record('k', t, o, d))
-    else
-      place(q, 'm', id, nil, t, o, d)
-      call('HSET', base(q) .. ':slots', x.k, id)
-    end
-  elseif id then
-    place(q, 'm', id, nil, t, o, d)
+    given = given or newIntake()
+    given.accept(id, t, o, d, x.k, x.on or (x['in'] and at + x['in']), x.big)
   else
     id = call('XADD', main, '*', 't', t, 'o', o, 'd', d)
   end
-  if marker then call('SET', marker, q .. '.0.' .. id, 'PX', int(x.ut)) end
-  accepted = accepted + 1
+  if x.u then
+    marked[x.u] = q .. '.0.' .. id
+    markers[#markers + 1] = x
+  end
   return id
 end
 
@@ -110,12 +91,16 @@ if a.plain then
     out[3] = first
   end
 else
+  marked, markers = {}, {}
   for j = 1, n do out[j + 2] = accept(j * 4 - 2) end
+  if given then given.finish() end
+  -- Once their jobs are there: what a marker tells of must be.
+  for _, x in ipairs(markers) do call('SET', P .. 'u:' .. x.u, marked[x.u], 'PX', int(x.ut)) end
 end
 
 out[1] = before + accepted
 if accepted > 0 then
   call('HSET', counters, 'accepted', int(out[1]), 'acceptedAt', out[2])
-  if soonest then wake(q, soonest) end
+  if given and given.soonest then wake(q, given.soonest) end
 end
 return out
