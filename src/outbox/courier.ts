@@ -183,8 +183,7 @@ export class Courier<Content> {
     const wish = this.#redrives.get(lane.number)
     if (wish !== undefined) return n >= wish
     const { store, settings } = this.#deps
-    const now = await store.look()
-    return now.at.getTime() - at.getTime() <= settings.redriveMaxMs
+    return (await store.now()).getTime() - at.getTime() <= settings.redriveMaxMs
   }
 
   /** PostgreSQL may know by now what the sink knew before us: an intent of another owner. */

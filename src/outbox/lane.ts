@@ -58,9 +58,9 @@ export class Lane {
   }
 
   /** The window to read next, or undefined when nothing can have become visible since the last look. */
-  nextWindow(now: Tick): Window | undefined {
+  nextWindow(now: Tick & { readonly drawn: number }): Window | undefined {
     if (this.to) return { lane: this.number, from: this.from, to: this.to, afterSeq: this.afterSeq }
-    if (isNothingNew(this.seen, now)) return undefined
+    if (isNothingNew(this.seen, now.snapshot, now.drawn)) return undefined
     return { lane: this.number, from: this.seen, to: now, afterSeq: 0 }
   }
 

@@ -3,9 +3,9 @@ import type { Logger } from '../logger.ts'
 import { Courier } from './courier.ts'
 import { Lane } from './lane.ts'
 import { type Plan, planWindow, planWish } from './plan.ts'
-import type { IntentRequest, Look, RelayStore } from './relay-store.ts'
+import type { IntentAnswer, IntentRequest, Look, RelayStore } from './relay-store.ts'
 import type { Sink } from './sinks/sink.ts'
-import type { Tick } from './snapshot.ts'
+import type { Anchor, Tick } from './snapshot.ts'
 import type { BatchLimits } from './window.ts'
 
 export interface RelaySettings {
@@ -48,6 +48,8 @@ export class RelaySession<Content> {
   readonly #courier: Courier<Content>
   readonly #lanes = new Map<number, Lane>()
   #life: string | undefined
+  #anchor: Anchor | undefined
+  #anchoredAtMs = -Infinity
   #first = 0
   #renewAtMs = -Infinity
   #lookAroundAtMs = -Infinity
@@ -85,7 +87,7 @@ export class RelaySession<Content> {
   async #pass(): Promise<boolean> {
     const free = this.lanes.filter(({ isFree }) => isFree)
     if (free.length === 0) return false
-    const look = await this.#deps.store.look()
+    const look = await this.#deps.store.look(await this.#newestAnchor())
     this.#deps.onLook?.()
     if (await this.#hasNewLife(look)) return true
     const plans = [...(await this.#planWishes(free)), ...(await this.#planWindows(free, look))]
@@ -93,6 +95,7 @@ export class RelaySession<Content> {
     const ready = plans.filter((plan) => plan !== 'more')
     if (ready.length === 0) {
       await this.#acknowledge(ACK_AFTER_MS)
+      this.#renewAnchor(look)
       return unfinished
     }
     await this.#send(ready, look)
@@ -143,6 +146,7 @@ export class RelaySession<Content> {
   async #send(plans: readonly Plan<Content>[], look: Look): Promise<void> {
     const { store, subscriptions, logId, onPass } = this.#deps
     const answer = await store.intend(requestOf(plans, look, await subscriptions.version()))
+    this.#anchored(answer)
     if ('refused' in answer) {
       if (answer.refused === 'subscriptions') await subscriptions.reload()
       else await this.#reload(answer.refused === 'lease' ? answer.lanes : plans.map(({ lane }) => lane.number))
@@ -168,8 +172,27 @@ export class RelaySession<Content> {
     )
     if (taken.length === 0) return
     const acks = taken.map(({ number, n }) => ({ lane: number, n }))
-    await store.intend({ ...EMPTY, subscriptions: await subscriptions.version(), acks })
+    this.#anchored(await store.intend({ ...EMPTY, subscriptions: await subscriptions.version(), acks }))
     for (const lane of taken) lane.takenAtMs = undefined
+  }
+
+  async #newestAnchor(): Promise<Anchor> {
+    this.#anchor ??= await this.#deps.store.anchor()
+    return this.#anchor
+  }
+
+  #anchored(answer: IntentAnswer): void {
+    if (!('anchor' in answer)) return
+    this.#anchor = answer.anchor
+    this.#anchoredAtMs = this.#deps.clock.monotonicMs()
+  }
+
+  /** What was drawn since the anchor and rolled back would be looked for again and again. An anchor costs a transaction id. */
+  #renewAnchor({ drawn }: Look): void {
+    const now = this.#deps.clock.monotonicMs()
+    if (this.#anchor?.low === drawn || now - this.#anchoredAtMs < LOOK_AROUND_MS) return
+    this.#anchor = undefined
+    this.#anchoredAtMs = now
   }
 
   /** What is due once in a while: the lease, the share of lanes, wishes, and whether the sink still has what it took. */
@@ -222,6 +245,7 @@ export class RelaySession<Content> {
     this.#life = life
     if (!isNew) return false
     this.#deps.log.warn({}, 'PostgreSQL crashed or was replaced: lanes begin with what is written down')
+    this.#anchor = undefined
     await this.#reload([...this.#lanes.keys()])
     return true
   }

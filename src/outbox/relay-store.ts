@@ -1,6 +1,6 @@
 import type { PostgresConnection } from '../postgres/connection.ts'
 import type { LogRow } from './log-row.ts'
-import { BEFORE_EVERYTHING, parseSnapshot, type Tick } from './snapshot.ts'
+import { type Anchor, BEFORE_EVERYTHING, parseSnapshot, type Tick } from './snapshot.ts'
 import { loadStatements } from './statements.ts'
 import { type BatchLimits, mergeRows, type Reading, readArguments, type Window } from './window.ts'
 
@@ -8,6 +8,8 @@ import { type BatchLimits, mergeRows, type Reading, readArguments, type Window }
 export interface Look extends Tick {
   /** Another one: the server crashed or was replaced, and ticks that were not written down mean nothing any more. */
   readonly life: string
+  /** The last seq that was drawn, 0: none. */
+  readonly drawn: number
   readonly at: Date
 }
 
@@ -79,7 +81,7 @@ export interface IntentRequest {
 }
 
 export type IntentAnswer =
-  | { readonly tick: number | undefined }
+  | { readonly tick: number | undefined; readonly anchor: Anchor }
   | { readonly refused: 'subscriptions' }
   | { readonly refused: 'lease'; readonly lanes: readonly number[] }
   /** Another owner wrote one of the batches: the positions must be read again. */
@@ -122,6 +124,7 @@ interface RawRow {
 
 const NAMES = [
   'look',
+  'anchor',
   'intend',
   'load-deployment',
   'load-lanes',
@@ -203,11 +206,28 @@ export class RelayStore {
     await this.#query('leave', [this.#relay])
   }
 
-  async look(): Promise<Look> {
-    const [row] = await this.#query<{ life: string; low: number; snapshot: string; high: number; at: Date }>('look', [])
+  /** Where the log stands. `anchor`: of a transaction that has ended. */
+  async look(anchor: Anchor): Promise<Look> {
+    type Raw = { life: string; drawn: number; snapshot: string; high: number; at: Date }
+    const [row] = await this.#query<Raw>('look', [])
     if (!row) throw new Error('look() returned nothing')
-    const { life, low, snapshot, high, at } = row
-    return { id: undefined, life, low, snapshot: parseSnapshot(snapshot), high, at }
+    const { life, drawn, high, at } = row
+    const snapshot = parseSnapshot(row.snapshot)
+    if (anchor.xid >= snapshot.xmax) throw new Error(`Transaction ${anchor.xid} has not ended in ${row.snapshot}`)
+    return { id: undefined, life, drawn, snapshot, low: anchor.low, high, at }
+  }
+
+  /** The server's clock. */
+  async now(): Promise<Date> {
+    const [row] = await this.#connection.query<{ now: Date }>('select clock_timestamp() as now')
+    if (!row) throw new Error('PostgreSQL did not tell the time')
+    return row.now
+  }
+
+  async anchor(): Promise<Anchor> {
+    const [row] = await this.#query<{ low: number; xid: string }>('anchor', [])
+    if (!row) throw new Error('anchor() returned nothing')
+    return { low: row.low, xid: BigInt(row.xid) }
   }
 
   async loadLanes(lanes: readonly number[]): Promise<StoredLane[]> {
@@ -328,13 +348,16 @@ export class RelayStore {
 }
 
 type RawAnswer =
-  | { tick: number | null }
+  | { tick: number | null; low: number; xid: string }
   | { refused: 'subscriptions' }
   | { refused: 'lease'; lanes: { lane: number }[] }
 
 function toAnswer(answer: RawAnswer | undefined): IntentAnswer {
   if (!answer) throw new Error('intend() returned nothing')
-  if (!('refused' in answer)) return { tick: answer.tick ?? undefined }
+  if (!('refused' in answer)) {
+    const { tick, low, xid } = answer
+    return { tick: tick ?? undefined, anchor: { low, xid: BigInt(xid) } }
+  }
   if (answer.refused === 'lease') return { refused: 'lease', lanes: answer.lanes.map(({ lane }) => lane) }
   return answer
 }

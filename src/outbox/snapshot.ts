@@ -2,7 +2,7 @@
 export interface Snapshot {
   /** As PostgreSQL writes it: `xmin:xmax:xip,xip,...` */
   readonly text: string
-  /** Transactions from here on had not begun. */
+  /** One more than the highest transaction that had ended. Those from here on had not ended; they may have begun long before. */
   readonly xmax: bigint
   /** Transactions below xmax that were in progress. */
   readonly inProgress: ReadonlySet<string>
@@ -12,7 +12,7 @@ export interface Snapshot {
 export interface Tick {
   readonly id: number | undefined
   readonly snapshot: Snapshot
-  /** Rows of transactions that begin after the snapshot have a higher seq. */
+  /** Rows of transactions that are not below the snapshot's xmax have a higher seq. */
   readonly low: number
   /** Rows that the snapshot sees have no higher seq. */
   readonly high: number
@@ -38,12 +38,19 @@ export function endedBetween(from: Snapshot, to: Snapshot): string[] {
   return [...from.inProgress].filter((xid) => !to.inProgress.has(xid))
 }
 
+/** A transaction, and a seq above which all transactions after it draw. */
+export interface Anchor {
+  readonly xid: bigint
+  readonly low: number
+}
+
 /**
- * Whether no row can have become visible between two looks. A row that `last` does not see belongs to a transaction that began later,
- * then its seq is above `low` (xid is drawn before seq), or to one that was in progress, then it must have ended.
+ * Whether no row can have become visible since a tick, when the last seq that was drawn is `drawn`. A row that the tick does not see
+ * belongs to a transaction that is not below its xmax, then its seq is above `low`, or to one that was in progress, then it must have
+ * ended.
  */
-export function isNothingNew(last: Tick, now: Tick): boolean {
-  return now.low === last.low && endedBetween(last.snapshot, now.snapshot).length === 0
+export function isNothingNew(last: Tick, now: Snapshot, drawn: number): boolean {
+  return drawn === last.low && endedBetween(last.snapshot, now).length === 0
 }
 
 /** Whether a snapshot sees what a transaction did, provided that it committed. */

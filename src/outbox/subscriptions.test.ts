@@ -50,7 +50,7 @@ async function rowsOf(connection: Connection): Promise<LogRow[]> {
 test('lists whom it registered, and the set of each version stays what it was', async (t) => {
   const it = await open(t)
   const { subscriptions } = it
-  assert.deepEqual(await subscriptions.list(), { version: 0, subscriptions: [] })
+  assert.deepEqual(await subscriptions.list(), { version: 0, subscriptions: [], ended: [] })
   assert.deepEqual(await subscriptions.register(subscription('b')), { status: 'registered', version: 1 })
   assert.deepEqual(await subscriptions.register(subscription('b')), { status: 'unchanged', version: 1 })
   assert.deepEqual(await subscriptions.register(subscription('a', { queue: 'long' })), {
@@ -73,7 +73,9 @@ test('lists whom it registered, and the set of each version stays what it was', 
     (await subscriptions.list()).subscriptions.map(({ name }) => name),
     ['a'],
   )
+  assert.deepEqual((await subscriptions.list()).ended, ['b'])
   await subscriptions.register(subscription('b'))
+  assert.deepEqual((await subscriptions.list()).ended, [])
   await record(it.connection)
   const [row] = await rowsOf(it.connection)
   assert.ok(row)

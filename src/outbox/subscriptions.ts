@@ -8,16 +8,17 @@ interface RawSubscription {
   readonly name: string | null
   readonly since: number
   readonly definition: unknown
+  readonly is_present: boolean
 }
 
 /** The registry in PostgreSQL: rows with versions, which relays go by (subscribers.ts). */
 export class Subscriptions implements SubscriptionRegistry {
   readonly #database: Queryable
-  readonly #sql: Readonly<Record<'load-subscriptions' | 'subscribe' | 'unsubscribe', string>>
+  readonly #sql: Readonly<Record<'list-subscriptions' | 'subscribe' | 'unsubscribe', string>>
 
   constructor(database: Queryable, schema: string) {
     this.#database = database
-    this.#sql = loadStatements(['load-subscriptions', 'subscribe', 'unsubscribe'], schema)
+    this.#sql = loadStatements(['list-subscriptions', 'subscribe', 'unsubscribe'], schema)
   }
 
   async register(subscription: Subscription): Promise<Registration> {
@@ -34,10 +35,14 @@ export class Subscriptions implements SubscriptionRegistry {
   }
 
   async list(): Promise<RegisteredSet> {
-    const rows = await this.#database.query<RawSubscription>(this.#sql['load-subscriptions'], [null])
-    const subscriptions = rows.flatMap(({ name, since, definition }) =>
-      name === null ? [] : [{ ...readDefinition(name, definition), since }],
-    )
-    return { version: rows[0]?.version ?? 0, subscriptions }
+    const rows = await this.#database.query<RawSubscription>(this.#sql['list-subscriptions'], [])
+    const named = rows.filter((row) => row.name !== null) as (RawSubscription & { readonly name: string })[]
+    return {
+      version: rows[0]?.version ?? 0,
+      subscriptions: named
+        .filter(({ is_present }) => is_present)
+        .map(({ name, since, definition }) => ({ ...readDefinition(name, definition), since })),
+      ended: named.filter(({ is_present }) => !is_present).map(({ name }) => name),
+    }
   }
 }

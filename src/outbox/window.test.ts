@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import type { LogRow } from './log-row.ts'
-import { BEFORE_EVERYTHING, isNothingNew, parseSnapshot, type Tick } from './snapshot.ts'
+import { type Anchor, BEFORE_EVERYTHING, isNothingNew, parseSnapshot, type Tick } from './snapshot.ts'
 import { type BatchLimits, mergeRows, readArguments, type Window } from './window.ts'
 
 /** A log whose transactions begin, record and end in any order, as PostgreSQL would show it. */
@@ -11,6 +11,7 @@ class SimulatedLog {
   readonly #committed: LogRow[] = []
   readonly #commitOrder = new Map<string, number>()
   #nextXid = 1
+  #lastEnded = 0
   #lastSeq = 0
 
   /** Keys are locked by their transaction until it ends, as a row is. */
@@ -37,17 +38,29 @@ class SimulatedLog {
       this.#commitOrder.set(row.id, this.#commitOrder.size)
     }
     this.#inProgress.delete(xid)
+    this.#lastEnded = Math.max(this.#lastEnded, xid)
     for (const [key, owner] of this.#lockedBy) if (owner === xid) this.#lockedBy.delete(key)
   }
 
-  /** What `look` says; `between` happens after low was read and before the snapshot is taken, `after` before high is read. */
-  look(between: () => void, after: () => void): Tick {
+  /** `between` happens after the sequence was read and before the transaction gets its id. */
+  anchor(between: () => void): Anchor {
     const low = this.#lastSeq
     between()
-    const open = [...this.#inProgress.keys()].toSorted((a, b) => a - b)
-    const snapshot = parseSnapshot(`${open[0] ?? this.#nextXid}:${this.#nextXid}:${open.join(',')}`)
+    const xid = this.#nextXid++
+    this.#lastEnded = Math.max(this.#lastEnded, xid)
+    return { low, xid: BigInt(xid) }
+  }
+
+  /** What `look` says; `between` happens after the sequence was read and before the snapshot is taken, `after` before high is read. */
+  look({ low }: Anchor, between: () => void, after: () => void): Tick & { drawn: number } {
+    const drawn = this.#lastSeq
+    between()
+    // As PostgreSQL does it: xmax is one more than the last that has ended, and what is above it is not listed.
+    const xmax = this.#lastEnded + 1
+    const open = [...this.#inProgress.keys()].filter((xid) => xid < xmax).toSorted((a, b) => a - b)
+    const snapshot = parseSnapshot(`${open[0] ?? xmax}:${xmax}:${open.join(',')}`)
     after()
-    return { id: undefined, snapshot, low, high: this.#lastSeq }
+    return { id: undefined, snapshot, drawn, low, high: this.#lastSeq }
   }
 
   /** What the two statements find, in the words of their SQL. */
@@ -133,6 +146,7 @@ const step = fc.oneof(
       between: fc.nat(3),
       after: fc.nat(3),
       batches: fc.nat(3),
+      anchors: fc.boolean(),
     }),
   },
 )
@@ -143,9 +157,10 @@ test('every committed row is read once, and rows of a key in the order of their 
     fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
       const log = new SimulatedLog()
       const sent: LogRow[] = []
+      let anchor = log.anchor(() => {})
       let [from, to, afterSeq]: [Tick, Tick | undefined, number] = [BEFORE_EVERYTHING, undefined, 0]
-      const relay = (now: Tick, batches: number) => {
-        if (!to && isNothingNew(from, now)) return
+      const relay = (now: Tick & { drawn: number }, batches: number) => {
+        if (!to && isNothingNew(from, now.snapshot, now.drawn)) return
         to ??= now
         for (let batch = 0; batch < batches && to; batch++) {
           const { rows, isLast } = mergeRows(log.read({ lane: 0, from, to, afterSeq }, limits), limits)
@@ -171,13 +186,15 @@ test('every committed row is read once, and rows of a key in the order of their 
               if (index % 2 === 1) log.end(index, true)
             }
           }
-          relay(log.look(meanwhile(each.between), meanwhile(each.after)), each.batches + 1)
+          if (each.anchors) anchor = log.anchor(meanwhile(each.between))
+          relay(log.look(anchor, meanwhile(each.between), meanwhile(each.after)), each.batches + 1)
         }
       }
       log.endAll()
       for (let round = 0; round < 2; round++)
         relay(
           log.look(
+            anchor,
             () => {},
             () => {},
           ),

@@ -37,6 +37,10 @@ export class LedgerSink implements Sink<readonly LogRow[]> {
     return [...this.#lanes.values()].flatMap((batches) => batches.flatMap(({ rows }) => rows))
   }
 
+  batchesOf(lane: number): readonly Taken[] {
+    return this.#lanes.get(lane) ?? []
+  }
+
   get ids(): string[] {
     return this.rows.map(({ id }) => id)
   }

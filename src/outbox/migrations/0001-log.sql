@@ -53,10 +53,11 @@ create index outbox_late on :"schema".outbox (lane, xid, seq);
 create table :"schema".outbox_partition (
   number integer primary key,
   created_at timestamptz not null default clock_timestamp(),
-  -- Transactions from here on know it. Null: it was attached just now, and somebody looks again (move_on).
-  known_from_xid xid8,
-  -- When the sequence moved on to the next one, and the first transaction that cannot have drawn a seq of this one. Null: not yet.
+  -- Transactions after this one know it. Null: it was attached just now, and somebody looks again (move_on).
+  known_xid xid8,
+  -- When the sequence moved on to the next one. Null: not yet.
   closed_at timestamptz,
+  -- Transactions after this one cannot have drawn a seq of it. Null: it was closed just now.
   closed_xid xid8
 );
 
@@ -94,15 +95,19 @@ declare
   width constant bigint := 100000000000;
 begin
   perform pg_advisory_xact_lock(hashtextextended('moca.partition', 7446126));
-  -- The row is seen here, so its transaction has ended: whoever begins now knows the partition.
-  update outbox_partition set known_from_xid = pg_snapshot_xmax(pg_current_snapshot()) where known_from_xid is null;
+  -- What is seen here has ended, and this transaction has no id yet: those with a higher one begin afterwards. A snapshot's xmax would
+  -- not do: transactions above it may have begun before.
+  if exists (select from outbox_partition where known_xid is null or (closed_at is not null and closed_xid is null)) then
+    update outbox_partition set known_xid = coalesce(known_xid, pg_current_xact_id()), closed_xid = case when closed_at is not null then coalesce(closed_xid, pg_current_xact_id()) end;
+    return 'waiting';
+  end if;
   select last_value / width into present from outbox_seq;
   select coalesce((select closed_at from outbox_partition where number = present - 1), (select min(created_at) from outbox_partition)) into began;
   if clock_timestamp() - began < min_age then return 'early'; end if;
-  select known_from_xid into known from outbox_partition where number = present + 1;
-  if known is null or known > pg_snapshot_xmin(pg_current_snapshot()) then return 'waiting'; end if;
+  select known_xid into known from outbox_partition where number = present + 1;
+  if known is null or known >= pg_snapshot_xmin(pg_current_snapshot()) then return 'waiting'; end if;
   perform setval('outbox_seq', (present + 1) * width, false);
-  update outbox_partition set closed_at = clock_timestamp(), closed_xid = pg_snapshot_xmax(pg_current_snapshot()) where number = present;
+  update outbox_partition set closed_at = clock_timestamp() where number = present;
   return 'moved';
 end
 $$;
@@ -111,7 +116,7 @@ $$;
 create table :"schema".tick (
   id bigint generated always as identity primary key,
   snapshot pg_snapshot not null,
-  -- Rows of transactions that begin after the snapshot have a higher seq.
+  -- Rows of transactions that are not below the snapshot's xmax have a higher seq.
   low bigint not null,
   -- Rows that the snapshot sees have no higher seq.
   high bigint not null,

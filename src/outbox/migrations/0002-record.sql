@@ -69,25 +69,24 @@ create function :"schema".found(given text) returns text
 language sql stable parallel safe
 as $$ select 'found ' || coalesce(to_json(case when length(given) > 100 then left(given, 100) || '…' else given end)::text, 'none') $$;
 
--- Every field of an item must be known and of its type; null counts as left out. Anything else would be lost in silence.
+-- Fields of an item that are not known, or not of their type; null counts as left out. They would be lost in silence.
 -- known: field -> type as json_typeof says it, or "any".
-create function :"schema".require_fields(nth integer, item json, known jsonb) returns void
+create function :"schema".strange_fields(item json, known jsonb) returns table (field text, found_type text)
+language sql stable parallel safe
+as $$
+  select key, json_typeof(value) from json_each(item)
+  where known ->> key is null or known ->> key not in ('any', json_typeof(value)) and json_typeof(value) <> 'null'
+$$;
+
+create function :"schema".refuse_field(nth integer, field text, found_type text, known jsonb) returns boolean
 language plpgsql stable
 as $$
-declare
-  field text;
-  found_type text;
 begin
-  select key, json_typeof(value) into field, found_type
-  from json_each(item)
-  where (known ->> key) is null or (known ->> key) not in ('any', json_typeof(value)) and json_typeof(value) <> 'null'
-  limit 1;
-  if not found then return; end if;
   if not known ? field then
     perform refuse(nth, field, format('there is no field %s', to_json(field)),
       'Known are ' || (select string_agg(name, ', ') from jsonb_object_keys(known) name) || '.');
   end if;
-  perform refuse(nth, field, format('%s must be of type %s; found %s', field, known ->> field, found_type), null);
+  return refuse(nth, field, format('%s must be of type %s; found %s', field, known ->> field, found_type), null);
 end
 $$;
 
@@ -136,9 +135,12 @@ declare
   field text;
   number numeric;
   given jsonb := options;
+  known constant jsonb := '{"x":"number","n":"number","tm":"number","kc":"number","b":"number","rt":"object"}';
+  retry_known constant jsonb := '{"b":"string","d":"number","m":"number","j":"number"}';
 begin
-  perform require_fields(nth, options, '{"x":"number","n":"number","tm":"number","kc":"number","b":"number","rt":"object"}');
-  perform require_fields(nth, options -> 'rt', '{"b":"string","d":"number","m":"number","j":"number"}') where given ? 'rt';
+  perform refuse_field(nth, strange.field, found_type, known) from strange_fields(options, known) strange;
+  perform refuse_field(nth, strange.field, found_type, retry_known)
+  from strange_fields(coalesce(options -> 'rt', '{}'), retry_known) strange;
   for field, number in
     select key, value::numeric from jsonb_each(given || coalesce(given -> 'rt', '{}')) where jsonb_typeof(value) = 'number'
   loop
@@ -176,11 +178,8 @@ declare
   event_key text;
   payload text;
 begin
-  perform require_fields(nth, item, '{"topic":"string","event_type":"string","key":"string","event_id":"string","source":"string",
-    "site":"string","doctype":"string","docname":"string","action":"string","user":"string","data":"any","prev_data":"any",
-    "request_id":"string","headers":"object","lock":"boolean"}');
   x := json_populate_record(null::event_request, item);
-  if x.topic is null or x.topic !~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$' then
+  if x.topic is null or x.topic !~ '^[A-Za-z0-9][A-Za-z0-9._-]*$' or length(x.topic) > 200 then
     perform refuse(nth, 'topic', 'topic must be 1 to 200 of A-Z a-z 0-9 . _ -, beginning with a letter or digit; ' || found(x.topic),
       'A topic is named like shop.orders. A job has the field job instead.');
   end if;
@@ -232,15 +231,12 @@ declare
   -- A hundred years (src/job/duration.ts).
   longest constant bigint := 3153600000000;
 begin
-  perform require_fields(nth, item, '{"job":"string","queue":"string","payload":"any","key":"string","headers":"object",
-    "delay_ms":"number","run_at":"any","expires_in_ms":"number","attempts":"number","timeout_ms":"number","options":"object",
-    "lock":"boolean"}');
   x := json_populate_record(null::job_request, item);
   x.queue := coalesce(x.queue, 'default');
-  if x.job is null or x.job !~ '^[A-Za-z0-9_.:/-]{1,100}$' then
+  if x.job is null or x.job !~ '^[A-Za-z0-9_.:/-]+$' or length(x.job) > 100 then
     perform refuse(nth, 'job', 'job must be a type of 1 to 100 of A-Z a-z 0-9 . _ : / -; ' || found(x.job), 'Use the type of the contract.');
   end if;
-  if x.queue !~ '^[a-z][a-z0-9_-]{0,63}$' then
+  if x.queue !~ '^[a-z][a-z0-9_-]*$' or length(x.queue) > 64 then
     perform refuse(nth, 'queue', 'queue must be 1 to 64 of a-z 0-9 _ -, beginning with a letter; ' || found(x.queue),
       'Use a queue that workers serve.');
   end if;
@@ -258,10 +254,10 @@ begin
       jsonb_build_object('bytes', octet_length(payload), 'limit', max_bytes));
   end if;
   if x.headers is not null then perform require_headers(nth, x.headers); end if;
-  perform require_whole(nth, 'delay_ms', x.delay_ms, 0, longest) where x.delay_ms is not null;
-  perform require_whole(nth, 'expires_in_ms', x.expires_in_ms, 0, longest) where x.expires_in_ms is not null;
-  perform require_whole(nth, 'timeout_ms', x.timeout_ms, 0, longest) where x.timeout_ms is not null;
-  perform require_whole(nth, 'attempts', x.attempts, 1, 1000) where x.attempts is not null;
+  if coalesce(x.delay_ms, x.expires_in_ms, x.timeout_ms, x.attempts) is not null then
+    perform require_whole(nth, 'delay_ms', x.delay_ms, 0, longest), require_whole(nth, 'expires_in_ms', x.expires_in_ms, 0, longest),
+      require_whole(nth, 'timeout_ms', x.timeout_ms, 0, longest), require_whole(nth, 'attempts', x.attempts, 1, 1000);
+  end if;
   if x.options is not null and coalesce(x.expires_in_ms, x.timeout_ms, x.attempts) is not null then
     perform refuse(nth, 'options', 'options cannot be given together with expires_in_ms, timeout_ms or attempts',
       'options are for client libraries alone.');
@@ -278,7 +274,7 @@ begin
     '{"i":"' || place || '"'
       || coalesce(',"k":' || to_json(x.key)::text, '') || coalesce(',"h":' || to_json(x.headers::text)::text, '')
       || coalesce(',"x":' || trunc(x.expires_in_ms), '') || coalesce(',"n":' || trunc(x.attempts), '')
-      || coalesce(',"tm":' || trunc(x.timeout_ms), '') || coalesce(',' || entry_options(nth, x.options), '') || '}',
+      || coalesce(',"tm":' || trunc(x.timeout_ms), '') || coalesce(',' || case when x.options is not null then entry_options(nth, x.options) end, '') || '}',
     due_ms, payload, x.lock)::recording;
 end
 $$;
@@ -303,46 +299,59 @@ end
 $$;
 
 -- Everything that a request asks for, checked before the first row is written.
-create function :"schema".read_request(request text, started timestamptz, max_bytes integer) returns setof :"schema".recording
+create function :"schema".read_request(request text, started timestamptz, max_bytes integer) returns :"schema".recording[]
 language plpgsql volatile
 as $$
 declare
   input json;
+  items json[];
   item json;
   nth integer;
-  reason text;
+  recordings :"schema".recording[] := '{}';
+  field text;
+  found_type text;
+  fields jsonb;
+  event_fields constant jsonb := '{"topic":"string","event_type":"string","key":"string","event_id":"string","source":"string",
+    "site":"string","doctype":"string","docname":"string","action":"string","user":"string","data":"any","prev_data":"any",
+    "request_id":"string","headers":"object","lock":"boolean"}';
+  job_fields constant jsonb := '{"job":"string","queue":"string","payload":"any","key":"string","headers":"object","delay_ms":"number",
+    "run_at":"any","expires_in_ms":"number","attempts":"number","timeout_ms":"number","options":"object","lock":"boolean"}';
 begin
   input := request;
-  if json_typeof(input) = 'object' then
-    return next read_item(null, input, started, max_bytes);
-    return;
-  end if;
-  if json_typeof(input) is distinct from 'array' then
+  if json_typeof(input) is distinct from 'array' and json_typeof(input) is distinct from 'object' then
     perform refuse(null, 'request', 'expected a JSON object or a list of them; found ' || coalesce('a ' || json_typeof(input), 'null'), null);
   end if;
-  for nth, item in select each.nth - 1, value from json_array_elements(input) with ordinality each (value, nth) loop
-    return next read_item(nth, item, started, max_bytes);
+  items := case json_typeof(input) when 'array' then array(select json_array_elements(input)) else array[input] end;
+  -- One query for all of them: one for each would cost more than everything else.
+  select each.nth - 1, strange.field, strange.found_type, each.fields into nth, field, found_type, fields
+  from (
+    select of_list.nth, value, case when value -> 'job' is null then event_fields else job_fields end as fields
+    from unnest(items) with ordinality of_list (value, nth)
+    where json_typeof(value) = 'object'
+    offset 0
+  ) each, strange_fields(value, each.fields) strange
+  limit 1;
+  if found then
+    perform refuse_field(case json_typeof(input) when 'array' then nth end, field, found_type, fields);
+  end if;
+  nth := case json_typeof(input) when 'array' then -1 end;
+  foreach item in array items loop
+    nth := nth + 1;
+    if json_typeof(item) <> 'object' then
+      perform refuse(nth, 'request', 'expected a JSON object; found a ' || json_typeof(item), 'Give a list of objects.');
+    elsif item -> 'job' is null then
+      recordings := recordings || read_event(nth, item, started, max_bytes);
+    else
+      recordings := recordings || read_job(nth, item, started, max_bytes);
+    end if;
   end loop;
+  return recordings;
 exception
   -- Nothing has been written: this block costs no transaction id.
   when data_exception then
-    get stacked diagnostics reason = pg_exception_detail;
-    perform refuse(nth, 'request', 'PostgreSQL cannot read the request: ' || concat_ws('. ', sqlerrm, nullif(reason, '')),
+    get stacked diagnostics field = pg_exception_detail;
+    perform refuse(nth, 'request', 'PostgreSQL cannot read the request: ' || concat_ws('. ', sqlerrm, nullif(field, '')),
       'It must be JSON without the character U+0000 and without half surrogate pairs.');
-end
-$$;
-
-create function :"schema".read_item(nth integer, item json, started timestamptz, max_bytes integer) returns :"schema".recording
-language plpgsql volatile
-as $$
-begin
-  if json_typeof(item) <> 'object' then
-    perform refuse(nth, 'request', 'expected a JSON object; found a ' || json_typeof(item), 'Give a list of objects.');
-  end if;
-  if item -> 'job' is null then
-    return read_event(nth, item, started, max_bytes);
-  end if;
-  return read_job(nth, item, started, max_bytes);
 end
 $$;
 
@@ -363,22 +372,22 @@ as $$
 declare
   most integer;
   started timestamptz := clock_timestamp();
-  ids text[];
+  recordings :"schema".recording[];
 begin
   -- Before the first seq: what a window begins with relies on it (docs/decisions/0031-windows.md).
   perform pg_current_xact_id();
   select max_bytes into strict most from deployment;
-  with recorded as (
-    insert into outbox (seq, lane, xid, at, kind, topic, type, site, doctype, key, id, options, due_ms, bytes, payload)
-    select
-      nextval('outbox_seq'), lane_of(coalesce(key, id)), pg_current_xact_id(), started, kind, topic, type, site, doctype, key, id, options,
-      due_ms, octet_length(payload) + coalesce(octet_length(options), 0), payload
-    from read_request(request, started, most)
-    where lock is not true or key is null or lock_key(key)
-    returning seq, id
-  )
-  select array_agg(id order by seq) into ids from recorded;
-  return case when request ~ '^\s*\[' then array_to_json(coalesce(ids, '{}'))::text else ids[1] end;
+  recordings := read_request(request, started, most);
+  insert into outbox (seq, lane, xid, at, kind, topic, type, site, doctype, key, id, options, due_ms, bytes, payload)
+  select
+    nextval('outbox_seq'), lane_of(coalesce(key, id)), pg_current_xact_id(), started, kind, topic, type, site, doctype, key, id, options,
+    due_ms, octet_length(payload) + coalesce(octet_length(options), 0), payload
+  from unnest(recordings)
+  where lock is not true or key is null or lock_key(key);
+  if request !~ '^\s*\[' then
+    return recordings[1].id;
+  end if;
+  return array_to_json(array(select id from unnest(recordings)))::text;
 end
 $$;
 

@@ -1,9 +1,10 @@
 -- What relays use (docs/decisions/0031-windows.md, 0032-batches-and-leases.md, 0033-subscriptions.md).
 
--- Where the log stands: two numbers and a snapshot, enough to know whether there is anything to read.
--- low is read before the snapshot is taken, high after it. life: another one means that the server crashed in between.
+-- Where the log stands: enough to know whether there is anything to read.
+-- drawn: the last seq that was drawn, read before the snapshot is taken; high: the same, read after it, so that what the snapshot sees
+-- has no higher one. life: another one means that the server crashed in between.
 -- Relies on read committed: in other isolation levels the snapshot is older than the statement.
-create function :"schema".look(out life uuid, out low bigint, out snapshot pg_snapshot, out high bigint, out at timestamptz)
+create function :"schema".look(out life uuid, out drawn bigint, out snapshot pg_snapshot, out high bigint, out at timestamptz)
 language plpgsql volatile
 set search_path = pg_catalog, :"schema", pg_temp
 as $$
@@ -18,10 +19,29 @@ begin
     insert into server_life default values on conflict do nothing;
     select id into strict life from server_life;
   end if;
-  select case when is_called then last_value else 0 end into low from outbox_seq;
+  select last_drawn() into drawn;
   select pg_current_snapshot() into snapshot;
   select last_value into high from outbox_seq;
   at := clock_timestamp();
+end
+$$;
+
+-- The last seq that was drawn; 0: none.
+create function :"schema".last_drawn() returns bigint
+language sql volatile
+set search_path = pg_catalog, :"schema", pg_temp
+as $$ select case when is_called then last_value else 0 end from outbox_seq $$;
+
+-- A transaction id, and a seq that every transaction with a higher id draws above: the sequence is read before the id is assigned, and
+-- whoever records has an id before drawing. A snapshot's xmax does not say as much: it is one more than the highest id that has *ended*,
+-- and transactions with higher ones may have drawn long before.
+create function :"schema".anchor(out low bigint, out xid xid8)
+language plpgsql volatile
+set search_path = pg_catalog, :"schema", pg_temp
+as $$
+begin
+  select last_drawn() into low;
+  select pg_current_xact_id() into xid;
 end
 $$;
 
@@ -40,7 +60,7 @@ as $$ select coalesce(max(greatest(from_version, to_version)), 0) from subscript
 --   refused_again: [{ sink, lane, key, reason, error, first_seq }] (a wish that could not be fulfilled),
 --   leaving: [{ sink, lane, key, from_seq, upto_seq, n }] (parked rows that leave: in batch n, or with 0 for good),
 --   joins: [{ name, since, lane, joined_n }] }
--- Answer: { "tick": id or null }, or, with nothing written: { "refused": "subscriptions" } when the set has another version,
+-- Answer: { "tick": id or null, "low": seq, "xid": id (an anchor, see there) }, or, with nothing written: { "refused": "subscriptions" } when the set has another version,
 --   { "refused": "lease", "lanes": [{ sink, lane }] } when a lane is another relay's.
 -- Raises unique_violation when another owner wrote the same batch: read the positions again.
 create function :"schema".intend(request json) returns json
@@ -50,6 +70,8 @@ as $$
 declare
   new_tick bigint;
   lost json;
+  -- Before anything else: the transaction must not have an id yet.
+  fresh record := anchor();
 begin
   -- What is covered by the intent is on the disk when it is: an application may have asked for less.
   set local synchronous_commit = on;
@@ -110,7 +132,7 @@ begin
     insert into subscription_lane (name, since, lane, joined_n)
     select name, since, lane, joined_n from json_to_recordset(request -> 'joins') as j (name text, since bigint, lane smallint, joined_n bigint);
   end if;
-  return json_build_object('tick', new_tick);
+  return json_build_object('tick', new_tick, 'low', fresh.low, 'xid', fresh.xid::text);
 end
 $$;
 
@@ -237,7 +259,7 @@ declare
 begin
   if not exists (
     select from outbox_partition
-    where number = given and closed_xid <= pg_snapshot_xmin(pg_current_snapshot())) then
+    where number = given and closed_xid < pg_snapshot_xmin(pg_current_snapshot())) then
     return query select null::text, null::smallint, 'open';
     return;
   end if;

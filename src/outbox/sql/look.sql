@@ -1,2 +1,2 @@
 -- Where the log stands: see the function.
-select life, low, snapshot::text, high, at from :"schema".look()
+select life, drawn, snapshot::text, high, at from :"schema".look()
