@@ -44,7 +44,7 @@ class Rows {
     const { version, subscriptions, meanwhile } = this
     this.meanwhile = undefined
     await meanwhile?.()
-    return { version, subscriptions }
+    return { version, subscriptions, ended: [] }
   }
 }
 

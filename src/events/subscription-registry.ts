@@ -10,6 +10,8 @@ export interface RegisteredSet {
   /** 0: nobody ever registered. */
   readonly version: number
   readonly subscriptions: readonly RegisteredSubscription[]
+  /** Names that were taken out and not registered again. What is neither here nor there was never registered, or was forgotten. */
+  readonly ended: readonly string[]
 }
 
 export interface Registration {

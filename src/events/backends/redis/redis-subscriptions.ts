@@ -9,8 +9,9 @@ import type {
 import { type RedisAccess, subscriptionsKey } from './redis-access.ts'
 import { loadScripts } from './scripts.ts'
 
-/** Field of a subscription in the hash; `version` is the only other one. */
+/** Fields of the hash: of a subscription, of one that was taken out, and `version`. */
 const FIELD = 's:'
+const ENDED = 'x:'
 
 /** The registry in Redis: the only one where there is no PostgreSQL, else a copy of its rows for those who emit. */
 export class RedisSubscriptions implements SubscriptionRegistry {
@@ -41,17 +42,19 @@ export class RedisSubscriptions implements SubscriptionRegistry {
     const flat = await this.#redis.send<string[]>(['HGETALL', subscriptionsKey(this.#redis.prefix)])
     let version = 0
     const subscriptions: RegisteredSubscription[] = []
+    const ended: string[] = []
     for (let index = 0; index < flat.length; index += 2) {
       const [field = '', value = ''] = [flat[index], flat[index + 1]]
       if (field === 'version') version = Number(value)
       else if (field.startsWith(FIELD)) subscriptions.push(readSubscription(field.slice(FIELD.length), value))
+      else if (field.startsWith(ENDED)) ended.push(field.slice(ENDED.length))
     }
-    return { version, subscriptions: subscriptions.toSorted((a, b) => (a.name < b.name ? -1 : 1)) }
+    return { version, subscriptions: subscriptions.toSorted((a, b) => (a.name < b.name ? -1 : 1)), ended }
   }
 
   /** Makes the set what another registry says. `moved`: somebody has changed it since `seen` was listed. */
   async replace(
-    seen: RegisteredSet,
+    seen: Pick<RegisteredSet, 'version'>,
     wanted: readonly RegisteredSubscription[],
   ): Promise<'replaced' | 'unchanged' | 'moved'> {
     const flat = wanted.flatMap((subscription) => [

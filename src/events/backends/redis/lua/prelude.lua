@@ -1,6 +1,6 @@
 -- What the scripts of the registry begin with (scripts.ts).
 -- KEYS[1]: the prefix of the namespace, `{moca:<namespace>}:`. ARGV[1]: the layout that the caller knows.
--- The hash `subscriptions`: field `version`, and `s:<name>` -> "<since> <definition, JSON>".
+-- The hash `subscriptions`: field `version`, `s:<name>` -> "<since> <definition, JSON>", and `x:<name>` of one that was taken out.
 local P = KEYS[1]
 local call = redis.call
 

@@ -9,4 +9,5 @@ local since = present and string.match(present, '^(%d+) ')
 if since and present == since .. ' ' .. ARGV[3] then return { 'unchanged', int(version) } end
 local after = nextVersion()
 call('HSET', KEY, 'version', after, field, (since or after) .. ' ' .. ARGV[3])
+call('HDEL', KEY, 'x:' .. ARGV[2])
 return { since and 'changed' or 'registered', after }
