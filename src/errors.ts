@@ -7,6 +7,8 @@ export type ErrorCode =
   | 'option_invalid'
   | 'queue_full'
   | 'enqueue_timeout'
+  | 'emit_timeout'
+  | 'event_refused'
   | 'connection_lost'
   | 'redis_refused'
   | 'redis_unsuitable'
@@ -89,6 +91,24 @@ export class EnqueueError extends MocaError {
     cause?: unknown,
   ) {
     super(code, message, { retryable: true, facts: { mayHaveBeenApplied }, cause })
+    this.mayHaveBeenApplied = mayHaveBeenApplied
+  }
+}
+
+/**
+ * An event that was not emitted, as far as is known: it did not settle in time, its connection broke, or the backend refuses it.
+ * `mayHaveBeenApplied`: it was sent and the answer is not known; an event emitted again is another event.
+ */
+export class EmitError extends MocaError {
+  readonly mayHaveBeenApplied: boolean
+
+  constructor(
+    code: 'emit_timeout' | 'connection_lost' | 'event_refused',
+    message: string,
+    mayHaveBeenApplied: boolean,
+    cause?: unknown,
+  ) {
+    super(code, message, { retryable: code !== 'event_refused', facts: { mayHaveBeenApplied }, cause })
     this.mayHaveBeenApplied = mayHaveBeenApplied
   }
 }

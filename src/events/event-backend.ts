@@ -34,6 +34,8 @@ export interface Listening {
 /** Carries events to subscriptions and listeners: Redis, or Kafka. Held to test/conformance/event-backend.ts. */
 export interface EventBackend {
   readonly name: string
+  /** Resolves once something can be sent; rejects with the reason when that takes longer. */
+  ready(limitMs: number): Promise<void>
   /** An outcome per event, in order. Events of one key keep their order, within a call and from one call to the next. Never rejects. */
   publishBatch(events: readonly EncodedEvent[]): Promise<readonly PublishOutcome[]>
   /**

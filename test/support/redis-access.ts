@@ -7,6 +7,9 @@ export function lend(open: NamespaceConnection): RedisAccess {
   return {
     prefix: open.prefix,
     layout: LAYOUT,
+    ready: async () => {
+      if (!open.connection.isOpen) throw await open.closed
+    },
     send: (command) => open.connection.send(command),
     run: (script, args) => open.connection.run(script, open.prefix, args),
   }

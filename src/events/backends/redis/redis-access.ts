@@ -6,6 +6,8 @@ export interface RedisAccess {
   readonly prefix: string
   /** The layout that the namespace was opened with. */
   readonly layout: string
+  /** Resolves once there is a connection; rejects with the reason when that takes longer. */
+  ready(limitMs: number): Promise<void>
   send<T>(command: readonly string[]): Promise<T>
   /** A server that forgot the namespace is opened again, and asked again. */
   run<T>(script: StoredScript, args: readonly string[]): Promise<T>
