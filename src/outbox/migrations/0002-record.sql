@@ -78,6 +78,21 @@ as $$
   where known ->> key is null or known ->> key not in ('any', json_typeof(value)) and json_typeof(value) <> 'null'
 $$;
 
+create function :"schema".event_fields() returns jsonb
+language sql immutable parallel safe
+as $$
+  select '{"topic":"string","event_type":"string","key":"string","event_id":"string","source":"string","site":"string","doctype":"string",
+    "docname":"string","action":"string","user":"string","data":"any","prev_data":"any","request_id":"string","headers":"object",
+    "lock":"boolean"}'::jsonb
+$$;
+
+create function :"schema".job_fields() returns jsonb
+language sql immutable parallel safe
+as $$
+  select '{"job":"string","queue":"string","payload":"any","key":"string","headers":"object","delay_ms":"number","run_at":"any",
+    "expires_in_ms":"number","attempts":"number","timeout_ms":"number","options":"object","lock":"boolean"}'::jsonb
+$$;
+
 create function :"schema".refuse_field(nth integer, field text, found_type text, known jsonb) returns boolean
 language plpgsql stable
 as $$
@@ -311,11 +326,6 @@ declare
   field text;
   found_type text;
   fields jsonb;
-  event_fields constant jsonb := '{"topic":"string","event_type":"string","key":"string","event_id":"string","source":"string",
-    "site":"string","doctype":"string","docname":"string","action":"string","user":"string","data":"any","prev_data":"any",
-    "request_id":"string","headers":"object","lock":"boolean"}';
-  job_fields constant jsonb := '{"job":"string","queue":"string","payload":"any","key":"string","headers":"object","delay_ms":"number",
-    "run_at":"any","expires_in_ms":"number","attempts":"number","timeout_ms":"number","options":"object","lock":"boolean"}';
 begin
   input := request;
   if json_typeof(input) is distinct from 'array' and json_typeof(input) is distinct from 'object' then
@@ -325,7 +335,7 @@ begin
   -- One query for all of them: one for each would cost more than everything else.
   select each.nth - 1, strange.field, strange.found_type, each.fields into nth, field, found_type, fields
   from (
-    select of_list.nth, value, case when value -> 'job' is null then event_fields else job_fields end as fields
+    select of_list.nth, value, case when value -> 'job' is null then event_fields() else job_fields() end as fields
     from unnest(items) with ordinality of_list (value, nth)
     where json_typeof(value) = 'object'
     offset 0
