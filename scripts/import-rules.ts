@@ -22,15 +22,17 @@ export const MAY_IMPORT: Record<string, readonly string[]> = {
   // Pure: states, transitions, times. Everything may depend on it, so it depends on next to nothing.
   job: ['errors', 'clock', 'logger'],
 
-  config: [...BASE],
+  // Apps carry subscriptions.
+  config: [...BASE, 'events'],
   // The connection: reconnecting, deadlines, errors. It knows no key and no script.
-  redis: [...BASE, 'config'],
+  redis: [...BASE],
   // As redis: connections, transactions, errors. It knows no table.
   postgres: [...BASE],
 
   queue: [...BASE, 'config', 'redis'],
   scheduler: [...BASE, 'config', 'redis'],
-  events: [...BASE, 'config', 'redis'],
+  // Its settings are handed to it: the configuration knows its contracts.
+  events: [...BASE, 'redis'],
   // Events are what it carries. Their side never looks back.
   outbox: [...BASE, 'config', 'postgres', 'events'],
   search: [...BASE, 'config', 'redis'],

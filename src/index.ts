@@ -1,12 +1,13 @@
 /** Moca: the asynchronous backbone of a TypeScript application. */
 
-export { type ConfigInput, type App, type QueueInput, type WorkerInput } from './config/options.ts'
+export { type ConfigInput, type App, type AppInput, type QueueInput, type WorkerInput } from './config/options.ts'
 export { defineApp, defineConfig, type MocaConfig } from './config/config.ts'
 export {
   AccessError,
   ClosedError,
   ConfigError,
   ConnectionError,
+  EmitError,
   EnqueueError,
   type ErrorCode,
   HandlerTimeoutError,
@@ -16,8 +17,18 @@ export {
   OptionError,
   PayloadError,
   QueueFullError,
+  SchemaError,
+  SqlError,
   UnsuitableServerError,
 } from './errors.ts'
+export type { Envelope, EventInput } from './events/event.ts'
+export {
+  defineSubscription,
+  type EventContext,
+  handleEvent,
+  type Subscription,
+  type SubscriptionOptions,
+} from './events/subscription.ts'
 export { cancel, fail, retry, snooze } from './job/control-flow.ts'
 export type { Duration } from './job/duration.ts'
 export type { EnqueueOptions } from './job/enqueue-options.ts'

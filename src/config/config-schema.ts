@@ -207,18 +207,26 @@ export const configSchema = z
       context.addIssue({ code: 'custom', path, message: expected })
     const names = new Set<string>()
     const owners = new Map<string, string>()
-    for (const [index, { name, jobs }] of apps.entries()) {
+    for (const [index, { name, jobs, subscriptions = [] }] of apps.entries()) {
       if (names.has(name)) refuse(['apps', index, 'name'], 'a name that no other app has')
       names.add(name)
-      for (const { type, queue } of jobs) {
+      const contracts = [
+        ...jobs.map((job) => ({ job, path: ['jobs', job.type], unique: 'a type that no other job has' })),
+        ...subscriptions.map((subscription) => ({
+          job: subscription.job,
+          path: ['subscriptions', subscription.name],
+          unique: 'a name that no other subscription has',
+        })),
+      ]
+      for (const { job, path, unique } of contracts) {
+        const { type, queue } = job
         const owner = owners.get(type)
-        if (owner !== undefined)
-          refuse(['apps', index, 'jobs', type], `a type that no other job has (app ${owner} has it too)`)
+        if (owner !== undefined) refuse(['apps', index, ...path], `${unique} (app ${owner} has it too)`)
         owners.set(type, name)
         // Nobody would ever run it, and nobody would say so.
         if (!Object.hasOwn(queues, queue)) {
           refuse(
-            ['apps', index, 'jobs', type, 'queue'],
+            ['apps', index, ...path, 'queue'],
             `a queue of this configuration (${Object.keys(queues).join(', ')}), not ${queue}`,
           )
         }

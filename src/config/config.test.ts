@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConfigError } from '../errors.ts'
 import { defineJob } from '../job/job.ts'
+import { defineSubscription } from '../events/subscription.ts'
 import { defineApp, requirePostgres, resolveConfig } from './config.ts'
 import type { ConfigInput } from './options.ts'
 
@@ -217,9 +218,20 @@ test('refuses two apps of one name, two jobs of one type, and a job of a queue t
   assert.match(message, /expected a queue of this configuration \(critical, default, long\), not mail/)
 })
 
+test('refuses two subscriptions of one name, and one of a queue that does not exist', () => {
+  const mails = defineSubscription({ name: 'mails', topics: ['shop.orders'] })
+  const bills = defineSubscription({ name: 'bills', topics: ['shop.orders'], queue: 'bills' })
+  const apps = ['a', 'b'].map((name) => defineApp({ name, subscriptions: [mails], handlers }))
+  const { message } = problem({ apps: [...apps, defineApp({ name: 'c', subscriptions: [bills], handlers })] })
+  assert.match(message, /apps\.1\.subscriptions\.mails: expected a name that no other subscription has \(app a has/)
+  assert.match(message, /apps\.2\.subscriptions\.bills\.queue: expected a queue of this configuration .*, not bills/)
+})
+
 test('defineApp refuses what is no app', () => {
   const good = { name: 'shop', jobs: [sendInvoice], handlers }
-  assert.deepEqual(defineApp(good), good)
+  assert.deepEqual(defineApp(good), { ...good, subscriptions: [] })
+  assert.deepEqual(defineApp({ name: 'a', handlers }), { name: 'a', jobs: [], subscriptions: [], handlers })
+  assert.throws(() => defineApp({ ...good, subscriptions: [sendInvoice] as never }), /made by defineSubscription/)
   assert.throws(() => defineApp({ ...good, name: 'My Shop' }), /name must be 1 to 64/)
   assert.throws(() => defineApp({ ...good, jobs: ['invoice.send'] as never }), /made by defineJob/)
   assert.throws(() => defineApp({ ...good, handlers: {} as never }), /handlers must be a function/)

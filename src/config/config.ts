@@ -1,8 +1,9 @@
 import { ConfigError } from '../errors.ts'
+import type { Subscription } from '../events/subscription.ts'
 import type { Job } from '../job/job.ts'
 import { configSchema } from './config-schema.ts'
 import { explainIssues } from './config-issues.ts'
-import type { App, ConfigInput, QueueInput } from './options.ts'
+import type { App, AppInput, ConfigInput, QueueInput } from './options.ts'
 
 /** A configuration, complete: every default filled in, durations in ms, frozen. */
 export interface MocaConfig {
@@ -77,18 +78,25 @@ export function defineConfig(input: ConfigInput): ConfigInput {
 const APP_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/
 
 /**
- * Bundles an application's jobs. Throws ConfigError for anything that cannot be used.
- * @example defineApp({ name: 'billing', jobs: [sendInvoice], handlers: () => import("./handlers.ts") })
+ * Bundles an application's jobs and subscriptions. Throws ConfigError for anything that cannot be used.
+ * @example defineApp({ name: 'billing', jobs: [sendInvoice], subscriptions: [orderMails], handlers: () => import("./handlers.ts") })
  */
-export function defineApp(input: App): App {
-  const { name, jobs, handlers, ...unknown } = input
+export function defineApp(input: AppInput): App {
+  const { name, jobs = [], subscriptions = [], handlers, ...unknown } = input
   const strange = Object.keys(unknown)[0]
-  if (strange !== undefined) refuseApp(strange, 'left out; known are name, jobs, handlers')
+  if (strange !== undefined) refuseApp(strange, 'left out; known are name, jobs, subscriptions, handlers')
   if (typeof name !== 'string' || !APP_NAME.test(name))
     refuseApp('name', '1 to 64 of a-z 0-9 _ -, beginning with a letter or digit')
   if (!Array.isArray(jobs) || !jobs.every(isJob)) refuseApp('jobs', 'a list of jobs made by defineJob')
+  if (!Array.isArray(subscriptions) || !subscriptions.every(isSubscription))
+    refuseApp('subscriptions', 'a list of subscriptions made by defineSubscription')
   if (typeof handlers !== 'function') refuseApp('handlers', 'a function that imports the module with the handlers')
-  return Object.freeze({ name, jobs: Object.freeze([...jobs]), handlers })
+  return Object.freeze({
+    name,
+    jobs: Object.freeze([...jobs]),
+    subscriptions: Object.freeze([...subscriptions]),
+    handlers,
+  })
 }
 
 function refuseApp(option: string, expected: string): never {
@@ -97,6 +105,10 @@ function refuseApp(option: string, expected: string): never {
 
 function isJob(value: unknown): value is Job {
   return typeof value === 'object' && value !== null && 'type' in value && 'queue' in value && 'retry' in value
+}
+
+function isSubscription(value: unknown): value is Subscription {
+  return typeof value === 'object' && value !== null && 'topics' in value && 'job' in value && isJob(value.job)
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Subscription } from '../events/subscription.ts'
 import type { Duration } from '../job/duration.ts'
 import type { Job } from '../job/job.ts'
 
@@ -129,10 +130,21 @@ export interface WorkerInput {
   readonly healthHost?: string
 }
 
-/** A bundle that an application installs: its jobs, and where their handlers are. Made by `defineApp`. */
+/** A bundle that an application installs: its jobs, its subscriptions, and where their handlers are. Made by `defineApp`. */
 export interface App {
   readonly name: string
   readonly jobs: readonly Job[]
+  readonly subscriptions: readonly Subscription[]
+  readonly handlers: AppInput['handlers']
+}
+
+export interface AppInput {
+  /** 1 to 64 of a-z 0-9 _ -, beginning with a letter or digit. */
+  readonly name: string
+  /** Each made by `defineJob`. Default: none. */
+  readonly jobs?: readonly Job[]
+  /** Each made by `defineSubscription`. Workers and relays register them when they start. Default: none. */
+  readonly subscriptions?: readonly Subscription[]
   /** Loaded by workers only, so that producers do not carry worker code. The handlers are the exports of the module. */
   readonly handlers: () => Promise<object>
 }

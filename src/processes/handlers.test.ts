@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { defineApp } from '../config/config.ts'
 import { ConfigError } from '../errors.ts'
+import { defineSubscription, handleEvent } from '../events/subscription.ts'
 import { defineJob, handle } from '../job/job.ts'
 import { type Logger, silentLogger } from '../logger.ts'
 import { loadHandlers } from './handlers.ts'
@@ -22,6 +23,16 @@ test('says which jobs it has no handler for', async () => {
   const log: Logger = { ...silentLogger, warn: (fields) => void warned.push(fields) }
   await loadHandlers([app('a', async () => ({ mailHandler }))], log)
   assert.deepEqual(warned, [{ app: 'a', types: ['image'] }])
+})
+
+test('takes handlers of events, and says which subscription has none', async () => {
+  const warned: object[] = []
+  const log: Logger = { ...silentLogger, warn: (fields) => void warned.push(fields) }
+  const subscriptions = ['bills', 'mails'].map((name) => defineSubscription({ name, topics: ['shop.orders'] }))
+  const handlers = subscriptions.slice(1).map((subscription) => handleEvent(subscription, () => {}))
+  const shop = defineApp({ name: 'shop', subscriptions, handlers: async () => ({ handlers }) })
+  assert.deepEqual(await loadHandlers([shop], log), handlers)
+  assert.deepEqual(warned, [{ app: 'shop', types: ['event:bills'] }])
 })
 
 test('refuses to run nothing, and names the app that does not load', async () => {

@@ -17,17 +17,18 @@ export async function loadHandlers(apps: readonly App[], log: Logger): Promise<J
     )
   }
   const handlers: JobHandler[] = []
-  for (const { name, jobs, handlers: load } of apps) {
+  for (const { name, jobs, subscriptions = [], handlers: load } of apps) {
     const found = await loadApp(name, load)
     const types = new Set(found.map(({ job }) => job.type))
-    const missing = jobs.filter(({ type }) => !types.has(type)).map(({ type }) => type)
+    const needed = [...jobs, ...subscriptions.map(({ job }) => job)].map(({ type }) => type)
+    const missing = needed.filter((type) => !types.has(type))
     if (missing.length > 0)
       log.warn({ app: name, types: missing }, 'The app has jobs without a handler: this worker leaves them to others')
     handlers.push(...found)
   }
   if (handlers.length > 0) return handlers
   throw new ConfigError(
-    'The apps of the configuration export no handlers. Make them by handle(job, ...) and export them.',
+    'The apps of the configuration export no handlers. Make them by handle(job, ...) or handleEvent(subscription, ...) and export them.',
     { option: 'apps' },
   )
 }
