@@ -6,6 +6,8 @@ import {
   LayoutError,
   MocaError,
   OptionError,
+  SchemaError,
+  SqlError,
   UnsuitableServerError,
 } from '../errors.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
@@ -73,9 +75,12 @@ function isRefusal(error: unknown): boolean {
 function advise(error: unknown): [fix: string, exitCode: ExitCode] {
   if (error instanceof UsageError) return [error.fix, EXIT.wrongUse]
   if (error instanceof NotFoundError) return [error.fix, EXIT.problem]
+  if (error instanceof ConfigError && typeof error.facts.package === 'string')
+    return [`Run npm install ${error.facts.package}.`, EXIT.wrongUse]
   if (error instanceof ConfigError)
     return ['Change the configuration, the environment variable or the flag that is named.', EXIT.wrongUse]
   if (error instanceof OptionError) return ['See --help of the command.', EXIT.wrongUse]
+  if (error instanceof MocaError && isOfPostgres(error)) return adviseOnPostgres(error)
   if (error instanceof AccessError && error.facts.command === undefined) {
     return [
       'Redis runs, and refuses the user or password. They are part of redis.url of the configuration, or of REDIS_URL.',
@@ -104,4 +109,43 @@ function advise(error: unknown): [fix: string, exitCode: ExitCode] {
     'This is a bug in Moca, or something it did not expect. --verbose shows where; please report it.',
     EXIT.problem,
   ]
+}
+
+function isOfPostgres(error: MocaError): boolean {
+  return (
+    error.code === 'postgres_refused' ||
+    error.facts.server === 'PostgreSQL' ||
+    error instanceof SchemaError ||
+    error instanceof SqlError
+  )
+}
+
+const SCHEMA_FIXES: Readonly<Record<string, string>> = {
+  missing: 'Run moca migrate, with the role that is to own the schema.',
+  older: 'Run moca migrate, with the role that owns the schema.',
+  newer: 'Run a release of Moca that knows this schema.',
+  changed: 'Run the release of Moca that made the schema, or set postgres.schema to another one.',
+  foreign: 'Set postgres.schema to a schema of this namespace, or choose its --namespace.',
+}
+
+function adviseOnPostgres(error: MocaError): [fix: string, exitCode: ExitCode] {
+  if (error instanceof SchemaError) {
+    return [SCHEMA_FIXES[String(error.facts.problem)] ?? 'Do what the message says, then try again.', EXIT.problem]
+  }
+  if (error instanceof ConnectionError) {
+    return [
+      'Is PostgreSQL running, and is its address right? It is postgres.url of the configuration, or DATABASE_URL. --timeout waits longer.',
+      EXIT.unreachable,
+    ]
+  }
+  if (error.facts.isLogin === true) {
+    return [
+      'PostgreSQL runs, and refuses the user or password. They are part of postgres.url of the configuration, or of DATABASE_URL.',
+      EXIT.unreachable,
+    ]
+  }
+  if (error instanceof AccessError)
+    return ['Grant the user what the message names: see docs/reference/postgres.md.', EXIT.problem]
+  const hint = typeof error.facts.hint === 'string' ? ` ${error.facts.hint}` : ''
+  return [`PostgreSQL runs, and refused a statement (SQLSTATE ${String(error.facts.sqlState)}).${hint}`, EXIT.problem]
 }

@@ -1,8 +1,10 @@
-import { type MocaConfig, resolveConfig } from '../config/config.ts'
+import { type MocaConfig, requirePostgres, resolveConfig } from '../config/config.ts'
 import { overrideEnvironment } from '../config/environment.ts'
 import { type LoadedConfig, loadConfig } from '../config/load-config.ts'
 import { ConnectionError, MocaError } from '../errors.ts'
 import { systemClock } from '../clock.ts'
+import { describePostgresUrl, PostgresConnection } from '../postgres/connection.ts'
+import { Database } from '../postgres/database.ts'
 import { Inspector } from '../queue/inspector/inspector.ts'
 import { type NamespaceConnection, openNamespace } from '../queue/namespace.ts'
 import { QueueReader } from '../queue/inspector/queue-reader.ts'
@@ -71,8 +73,10 @@ export class Context {
   /** What the command is working with, for an error. */
   describe(): string | undefined {
     if (!this.#config) return this.#loaded?.file
-    const { namespace, redis } = this.#config
-    return `namespace ${namespace}, Redis at ${describeUrl(redis.url)}, ${this.#loaded?.file ?? 'no configuration file'}`
+    const { namespace, redis, postgres } = this.#config
+    const servers = [`Redis at ${describeUrl(redis.url)}`]
+    if (postgres.url !== undefined) servers.push(`PostgreSQL at ${describePostgresUrl(postgres.url)}`)
+    return [`namespace ${namespace}`, ...servers, this.#loaded?.file ?? 'no configuration file'].join(', ')
   }
 
   /** Connects, gives access to the queues of the namespace, and closes the connection afterwards. */
@@ -89,18 +93,38 @@ export class Context {
     }
   }
 
-  /** With --timeout it tries until then; without, once. */
+  /** Connects to PostgreSQL, gives access to it, and closes the connections afterwards. `what` needs it, where none is configured. */
+  async withDatabase<T>(what: string, use: (database: Database) => Promise<T>): Promise<T> {
+    const config = await this.config()
+    const postgres = requirePostgres(config, what)
+    const name = `moca:${config.namespace}:cli`
+    await this.#tryOpening(postgres.connectTimeoutMs, async (connectTimeoutMs) => {
+      const connection = await PostgresConnection.open({ ...postgres, connectTimeoutMs }, name)
+      connection.destroy()
+    })
+    const database = new Database({ ...postgres, name })
+    try {
+      return await use(database)
+    } finally {
+      await database.close()
+    }
+  }
+
   async #open(): Promise<NamespaceConnection> {
     const { redis, namespace } = await this.config()
+    return this.#tryOpening(redis.connectTimeoutMs, (connectTimeoutMs) =>
+      openOnce({ ...redis, connectTimeoutMs }, namespace),
+    )
+  }
+
+  /** With --timeout it tries until then; without, once. */
+  async #tryOpening<T>(longestMs: number, open: (connectTimeoutMs: number) => Promise<T>): Promise<T> {
     const limitMs = parseTime('--timeout', this.flags.timeout)
     const deadline = systemClock.monotonicMs() + (limitMs ?? 0)
     for (;;) {
-      const leftMs = Math.max(
-        1,
-        limitMs === undefined ? redis.connectTimeoutMs : Math.round(deadline - systemClock.monotonicMs()),
-      )
+      const leftMs = Math.max(1, limitMs === undefined ? longestMs : Math.round(deadline - systemClock.monotonicMs()))
       try {
-        return await openOnce({ ...redis, connectTimeoutMs: Math.min(leftMs, redis.connectTimeoutMs) }, namespace)
+        return await open(Math.min(leftMs, longestMs))
       } catch (error) {
         const mayTryAgain =
           error instanceof MocaError && error.retryable && systemClock.monotonicMs() + RETRY_MS < deadline

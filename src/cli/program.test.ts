@@ -22,7 +22,7 @@ test('explains itself', async () => {
     /Usage: moca queue list[^]*--cursor[^]*Global Options:[^]*--namespace[^]*Examples:\n {2}moca queue list/,
   )
   assert.match((await project.run(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/)
-  for (const command of ['', 'worker', 'worker start', 'queue', 'queue purge', 'verify']) {
+  for (const command of ['', 'worker', 'worker start', 'queue', 'queue purge', 'verify', 'migrate']) {
     const help = await project.run([...command.split(' ').filter(Boolean), '--help'])
     assert.match(help.stdout, /\n\nExamples:\n {2}moca /, command)
   }

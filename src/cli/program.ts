@@ -72,6 +72,17 @@ function describeProgram({ output }: Context, choose: Choose): Command {
     .option('--queue <name>', 'this queue only')
     .addHelpText('after', examples('moca verify', 'moca verify --queue critical --json'))
     .action((options, command) => choose(command, (context) => verify(context, options)))
+  program
+    .command('migrate')
+    .description("make Moca's schema in PostgreSQL, or bring it to what this release needs")
+    .option('--print', 'print the SQL, and run nothing')
+    .addHelpText('after', examples('moca migrate', 'moca migrate --print | psql -v ON_ERROR_STOP=1 "$DATABASE_URL"'))
+    .action((options, command) =>
+      choose(command, async (context) => {
+        const { migrateSchema } = await import('./migrate.ts')
+        return migrateSchema(context, options)
+      }),
+    )
   return inheritSettings(program)
 }
 

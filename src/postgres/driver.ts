@@ -10,6 +10,7 @@ export async function loadDriver(): Promise<typeof pg> {
     if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes("'pg'")) throw cause
     throw new ConfigError('PostgreSQL (postgres.url) needs the package pg, which is not installed: npm install pg', {
       option: 'postgres.url',
+      package: 'pg',
     })
   }
 }
