@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { startPostgres } from '../test/support/postgres-server.ts'
 import { startRedis } from '../test/support/redis-server.ts'
 
 // Installs the packed package into an empty project and works with it there, as a user would: what `files` or the build
@@ -60,14 +61,18 @@ await moca.close()
 
 const project = mkdtempSync(join(tmpdir(), 'moca-smoke-'))
 const redis = await startRedis()
+const postgres = await startPostgres()
 try {
   installInto(project)
   step('a program enqueues three jobs and runs them', () => runProgram('program.mjs', PROGRAM))
   step('the command line runs three jobs of the configuration', runCommandLine)
   step('the example sends its invoices', runExample)
-  console.log('smoke: 3 steps passed')
+  step('without pg, moca migrate says what to install', migrateWithoutDriver)
+  step('with pg, moca migrate makes the schema', () => migrate(project))
+  console.log('smoke: 5 steps passed')
 } finally {
   await redis.stop()
+  await postgres.stop()
   rmSync(project, { recursive: true, force: true })
 }
 
@@ -103,6 +108,27 @@ function runExample(): void {
     encoding: 'utf8',
   }).stdout
   if (!dead.includes('over the limit')) throw new Error(`the dead letter is missing: ${dead}`)
+}
+
+function migrateWithoutDriver(): void {
+  const { status, stderr } = spawnMigrate()
+  if (status !== 2 || !stderr.includes('npm install pg')) throw new Error(`exit code ${status}: ${stderr}`)
+}
+
+function migrate(folder: string): void {
+  const { devDependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as { devDependencies: { pg: string } }
+  const pg = `pg@${devDependencies.pg}`
+  run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', '--silent', pg], folder)
+  const { status, stdout, stderr } = spawnMigrate()
+  if (status !== 0 || !stdout.includes('Applied migration 1')) throw new Error(`exit code ${status}: ${stderr}`)
+}
+
+function spawnMigrate() {
+  return spawnSync(process.execPath, ['node_modules/.bin/moca', 'migrate'], {
+    cwd: project,
+    env: { ...environment('smoke'), DATABASE_URL: postgres.url },
+    encoding: 'utf8',
+  })
 }
 
 function runProgram(name: string, text: string): void {

@@ -1,3 +1,5 @@
+import { findDistributionBin } from '../test/support/postgres-binaries.ts'
+
 export type TestGroup = {
   name: string
   globs: string[]
@@ -5,11 +7,23 @@ export type TestGroup = {
   concurrency?: number
   /** A file that takes longer fails. Default 120,000. */
   fileLimitMs?: number
+  /** Set for its files. */
+  env?: Record<string, string>
+  /** Why it cannot run on this machine; undefined: it can. Then it is left out, and the run says so, unless it was asked for by name. */
+  findLack?: () => string | undefined
 }
 
 /** What `npm test` runs, in this order. A pattern that is listed here and matches no file fails the run. */
 export const TEST_GROUPS: TestGroup[] = [
   { name: 'unit', globs: ['src/**/*.test.ts'] },
+  // What is SQL, once more on an older PostgreSQL than the embedded one.
+  {
+    name: 'distribution',
+    globs: ['src/outbox/**/*.test.ts', 'src/postgres/**/*.test.ts', 'test/support/postgres-server.test.ts'],
+    env: { MOCA_TEST_POSTGRES: 'distribution' },
+    findLack: () =>
+      findDistributionBin() ? undefined : "the distribution's PostgreSQL is not installed (npm run ensure-postgres)",
+  },
   { name: 'integration', globs: ['test/integration/**/*.test.ts'] },
   { name: 'conformance', globs: ['test/conformance/**/*.test.ts'] },
   { name: 'support', globs: ['test/support/**/*.test.ts'] },

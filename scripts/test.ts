@@ -17,7 +17,15 @@ const groups = selectGroups(wanted)
 const total: Counts = { passed: 0, failed: 0, skipped: 0 }
 const problems: string[] = []
 
+const leftOut: string[] = []
+
 for (const group of groups) {
+  const lack = group.findLack?.()
+  if (lack !== undefined) {
+    if (wanted.includes(group.name)) problems.push(`${group.name}: ${lack}`)
+    else leftOut.push(`${group.name}: ${lack}`)
+    continue
+  }
   console.log(`\n== ${group.name} ==`)
   const files = group.globs.flatMap((glob) => {
     const matches = globSync(glob).toSorted()
@@ -27,6 +35,7 @@ for (const group of groups) {
   if (files.length > 0) await runFiles(group, files)
 }
 
+if (leftOut.length > 0) console.log(`\n${leftOut.map((group) => `NOT RUN ${group}`).join('\n')}`)
 if (problems.length > 0) console.log(`\n${problems.map((problem) => `✖ ${problem}`).join('\n')}`)
 const { passed, failed, skipped } = total
 console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
@@ -41,13 +50,13 @@ function selectGroups(names: string[]): TestGroup[] {
 }
 
 async function runFiles(group: TestGroup, files: string[]): Promise<void> {
-  const { concurrency = 2, fileLimitMs = 120_000 } = group
+  const { concurrency = 2, fileLimitMs = 120_000, env = {} } = group
   const events = run({
     files,
     concurrency,
     isolation: 'process',
     execArgv: ['--import', new URL('./test-watchdog.ts', import.meta.url).href],
-    env: { ...process.env, MOCA_TEST_FILE_LIMIT_MS: String(fileLimitMs) },
+    env: { ...process.env, ...env, MOCA_TEST_FILE_LIMIT_MS: String(fileLimitMs) },
     // For a file whose event loop is blocked, where the watchdog cannot run.
     signal: AbortSignal.timeout(fileLimitMs * files.length + 60_000),
   })
