@@ -1,0 +1,111 @@
+import { OptionError } from '../errors.ts'
+import { describeValue } from '../job/describe-value.ts'
+import type { Announcement } from '../job/job-receiver.ts'
+import type { Logger } from '../logger.ts'
+import type { Emitter } from './emitter.ts'
+import type { Envelope, EventInput } from './event.ts'
+import type { EventBackend, Gap, Listening } from './event-backend.ts'
+import { requireSubscription, type Subscription } from './subscription.ts'
+import type { RegisteredSubscription, Registration, SubscriptionRegistry } from './subscription-registry.ts'
+
+export interface EventsDeps {
+  readonly emitter: Emitter
+  readonly backend: EventBackend
+  readonly registry: SubscriptionRegistry
+  /** Lets those who emit know of a change at once. */
+  readonly onChange: () => Promise<void>
+  readonly log: Logger
+}
+
+/** What a transient listener hears. */
+export interface HeardEvent<Data = unknown> {
+  readonly event: Envelope<Data>
+  readonly topic: string
+}
+
+export interface ListenOptions {
+  /** Called when the connection was lost and is back: events between the two instants may have been missed. */
+  readonly onGap?: (gap: Gap) => void
+}
+
+/** Events as an application sees them: `moca.events`. */
+export class Events {
+  readonly #deps: EventsDeps
+
+  constructor(deps: EventsDeps) {
+    this.#deps = deps
+  }
+
+  /**
+   * Publishes an event at once, to subscriptions and listeners. Settles within `enqueueTimeout`. Rejects with OptionError, PayloadError,
+   * QueueFullError, or EmitError (whose `mayHaveBeenApplied` says whether it may have been published all the same). For an event that is
+   * to be published if and only if a transaction commits, use `moca.outbox.record`.
+   * @example await moca.events.emit('shop.orders', { type: 'order.paid', key: 'order:42', data: { total: 12 } })
+   */
+  emit<Data>(topic: string, event: EventInput<Data>): Promise<{ readonly id: string }> {
+    return this.#deps.emitter.emit(topic, event)
+  }
+
+  /**
+   * Hears events of topics (`shop.orders`, `shop.*`, `*`) while they are published, until stopped: for caches and live pages. What is
+   * published while nobody is connected is not heard; `onGap` tells that it may have happened. Resolves once it hears. Rejects with
+   * ConnectionError, or OptionError for what is no topic.
+   * @example const { stop } = await moca.events.listen('shop.*', ({ event }) => cache.delete(event.docname), { onGap: () => cache.clear() })
+   */
+  async listen(
+    topics: string | readonly string[],
+    fn: (heard: HeardEvent) => unknown,
+    { onGap = () => {} }: ListenOptions = {},
+  ): Promise<Listening> {
+    if (typeof fn !== 'function') {
+      throw new OptionError(`listen(topics, fn): fn must be a function; found ${describeValue(fn)}`, { option: 'fn' })
+    }
+    const list = typeof topics === 'string' ? [topics] : topics
+    if (!Array.isArray(list)) {
+      throw new OptionError(`listen takes a topic or a list of them; found ${describeValue(topics)}`, {
+        option: 'topics',
+        found: topics,
+      })
+    }
+    return this.#deps.backend.listen(list, {
+      onEvent: (announcement) => void this.#tell(fn, announcement),
+      onGap,
+    })
+  }
+
+  /**
+   * Registers a subscription, or changes what it asks for: from now on its events become jobs. Workers and relays do so by themselves for
+   * the apps of their configuration. Rejects with ConnectionError.
+   */
+  async subscribe(subscription: Subscription): Promise<Registration> {
+    requireSubscription(subscription, 'subscribe')
+    const registration = await this.#deps.registry.register(subscription)
+    if (registration.status !== 'unchanged') await this.#deps.onChange()
+    return registration
+  }
+
+  /** Ends a subscription: events from now on do not reach it; jobs that it has stay. False: there was none of that name. */
+  async unsubscribe(name: string): Promise<boolean> {
+    const wasThere = await this.#deps.registry.unregister(name)
+    if (wasThere) await this.#deps.onChange()
+    return wasThere
+  }
+
+  /** Who is subscribed. */
+  async subscriptions(): Promise<readonly RegisteredSubscription[]> {
+    return (await this.#deps.registry.list()).subscriptions
+  }
+
+  /** Topics that Moca, subscriptions and listeners name, sorted. */
+  listTopics(): Promise<readonly string[]> {
+    return this.#deps.backend.listTopics()
+  }
+
+  async #tell(fn: (heard: HeardEvent) => unknown, { topic, text }: Announcement): Promise<void> {
+    try {
+      await fn({ event: JSON.parse(text) as Envelope, topic })
+    } catch (error) {
+      this.#deps.log.error({ topic, error: String(error) }, 'A listener threw')
+    }
+  }
+}
