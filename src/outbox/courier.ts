@@ -87,7 +87,9 @@ export class Courier<Content> {
       else if (n > 0 && (!lane.standstill || redrives.has(lane.number) || this.#hasChanged(lane, position?.n))) {
         lane.pending = 'unread'
         this.begin(lane)
-      } else if (n === 0 && position) this.#halt(lane, { reason: 'behind', found: position.n, expected: 0 })
+      } else if (n === 0 && position) {
+        this.#halt(lane, { reason: position.logId === logId ? 'behind' : 'foreign', found: position.n, expected: 0 })
+      }
     }
   }
 

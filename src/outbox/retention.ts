@@ -11,6 +11,8 @@ export interface RetentionDeps {
   /** How large it may grow before it is kept shorter. Undefined: as large as it likes. */
   readonly bytes: number | undefined
   readonly log: Logger
+  /** How long the log goes on in one partition, ms. Default: a day. */
+  readonly partitionMs?: number
 }
 
 export interface RetentionResult {
@@ -85,7 +87,7 @@ export class Retention {
   async #moveOn(): Promise<boolean> {
     const [row] = await this.#deps.database.query<{ moved: string }>(
       `select ${this.#schema}.move_on($1::bigint * interval '1 ms') as moved`,
-      [DAY_MS],
+      [this.#deps.partitionMs ?? DAY_MS],
     )
     return row?.moved === 'moved'
   }

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs'
 import { after, before, type TestContext } from 'node:test'
+import type { Clock } from '../../src/clock.ts'
 import { type Logger, silentLogger } from '../../src/logger.ts'
+import { migrate } from '../../src/outbox/migrations.ts'
 import { Relay, type RelayDeps } from '../../src/outbox/relay.ts'
 import { PostgresConnection } from '../../src/postgres/connection.ts'
 import type { LogRow } from '../../src/outbox/log-row.ts'
@@ -24,14 +25,9 @@ export class OutboxScene {
 
   static async open(t: TestContext, server: PostgresServer): Promise<OutboxScene> {
     const scene = new OutboxScene(t, server, await server.createDatabase(t))
-    const folder = new URL('../../src/outbox/migrations/', import.meta.url)
-    await scene.database.query('create schema moca')
-    for (const file of readdirSync(folder).toSorted()) {
-      if (file.endsWith('.sql'))
-        await scene.database.query(readFileSync(new URL(file, folder), 'utf8').replaceAll(':"schema"', 'moca'))
-    }
-    await scene.database.query(`insert into moca.deployment (namespace, max_bytes) values ('test', 1048576)`)
-    for (let count = 0; count < 3; count++) await scene.database.query('select moca.add_partition()')
+    const connection = await scene.connect()
+    await migrate(connection, { schema: 'moca', namespace: 'test', maxBytes: 1_048_576 })
+    connection.destroy()
     return scene
   }
 
@@ -60,9 +56,9 @@ export class OutboxScene {
   /** A relay that has not been started, and stops with the test. */
   relay(
     sink: LedgerSink,
-    options: Partial<RelayDeps<readonly LogRow[]>['settings']> & { log?: Logger } = {},
+    options: Partial<RelayDeps<readonly LogRow[]>['settings']> & { log?: Logger; clock?: Clock } = {},
   ): Relay<readonly LogRow[]> {
-    const { log = silentLogger, ...settings } = options
+    const { log = silentLogger, clock, ...settings } = options
     const relay = new Relay({
       connect: () => PostgresConnection.open({ url: this.database.url }, 'moca:relay'),
       open: () => ({ sink, subscriptions: { version: async () => 0, reload: async () => {} } }),
@@ -71,6 +67,7 @@ export class OutboxScene {
       namespace: 'test',
       settings: { leaseMs: 2_000, pollIntervalMs: 5, redriveMaxMs: 600_000, ...settings },
       log,
+      ...(clock && { clock }),
     })
     this.#test.after(() => relay.stop())
     return relay

@@ -26,11 +26,11 @@ begin
 end
 $$;
 
--- The last seq that was drawn; 0: none.
+-- The last seq that was drawn, or the one before the next where the sequence has just begun or moved on.
 create function :"schema".last_drawn() returns bigint
 language sql volatile
 set search_path = pg_catalog, :"schema", pg_temp
-as $$ select case when is_called then last_value else 0 end from outbox_seq $$;
+as $$ select case when is_called then last_value else last_value - 1 end from outbox_seq $$;
 
 -- A transaction id, and a seq that every transaction with a higher id draws above: the sequence is read before the id is assigned, and
 -- whoever records has an id before drawing. A snapshot's xmax does not say as much: it is one more than the highest id that has *ended*,
@@ -254,8 +254,8 @@ set search_path = pg_catalog, :"schema", pg_temp
 as $$
 declare
   width constant bigint := 100000000000;
-  low constant bigint := given * width;
-  high constant bigint := (given + 1) * width;
+  first_seq constant bigint := given * width;
+  end_seq constant bigint := (given + 1) * width;
 begin
   if not exists (
     select from outbox_partition
@@ -278,10 +278,10 @@ begin
   -- Not seen by the tick that the lane's window begins with: the lane may still send it, or send it again.
   where exists (
     select from outbox o
-    where o.lane = l.lane and o.seq >= low and o.seq < high
+    where o.lane = l.lane and o.seq >= first_seq and o.seq < end_seq
       and o.xid >= coalesce(pg_snapshot_xmin(t.snapshot), '0') and (t.snapshot is null or not pg_visible_in_snapshot(o.xid, t.snapshot)));
   return query
-  select distinct p.sink, p.lane, 'parked' from parked p where p.seq >= low and p.seq < high and p.left_in_n is null;
+  select distinct p.sink, p.lane, 'parked' from parked p where p.seq >= first_seq and p.seq < end_seq and p.left_in_n is null;
 end
 $$;
 
