@@ -39,19 +39,15 @@ export function isTopicPattern(pattern: unknown): pattern is string {
 /** Topics by their names, by their beginnings (`shop.*`), or all (`*`). */
 export class TopicSet {
   readonly names: ReadonlySet<string>
-  readonly #beginnings: readonly string[]
+  readonly beginnings: readonly string[]
 
   constructor(patterns: readonly string[]) {
     this.names = new Set(patterns.filter((pattern) => !pattern.endsWith('*')))
-    this.#beginnings = patterns.filter((pattern) => pattern.endsWith('*')).map((pattern) => pattern.slice(0, -1))
-  }
-
-  get hasBeginnings(): boolean {
-    return this.#beginnings.length > 0
+    this.beginnings = patterns.filter((pattern) => pattern.endsWith('*')).map((pattern) => pattern.slice(0, -1))
   }
 
   has(topic: string): boolean {
-    return this.names.has(topic) || this.#beginnings.some((beginning) => isBelow(topic, beginning))
+    return this.names.has(topic) || this.beginnings.some((beginning) => isBelow(topic, beginning))
   }
 }
 

@@ -174,7 +174,7 @@ export class RedisListener {
 const ALL = '*'
 
 function channelsOf({ topics }: Ear): string[] {
-  return topics.hasBeginnings ? [...topics.names, ALL] : [...topics.names]
+  return topics.beginnings.length > 0 ? [...topics.names, ALL] : [...topics.names]
 }
 
 function requirePatterns(topics: readonly string[]): readonly string[] {
