@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { outboxScenes } from '../../test/support/outbox-scene.ts'
-import { EventLog, type EventFilter } from './event-log.ts'
+import type { HistoryFilter } from '../events/event-history.ts'
+import { EventLog } from './event-log.ts'
 
 const openScene = outboxScenes()
 
@@ -14,7 +15,7 @@ async function open(t: TestContext) {
     await connection.query('select moca.record($1)', [JSON.stringify(list)])
   }
   /** The data of what it reads, and how many pages that were. */
-  const read = async (filter: Partial<EventFilter> = {}) => {
+  const read = async (filter: Partial<HistoryFilter> = {}) => {
     const data: unknown[] = []
     let pages = 0
     for await (const rows of log.read({ topics: ['*'], since: new Date(0), ...filter })) {

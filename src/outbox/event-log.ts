@@ -1,16 +1,8 @@
+import type { EventHistory, HistoryFilter } from '../events/event-history.ts'
 import { doctypeTopic, DOC_EVENTS, TopicSet } from '../events/topic.ts'
 import type { Queryable } from '../postgres/connection.ts'
 import type { LogRow } from './log-row.ts'
 import { loadStatements } from './statements.ts'
-
-export interface EventFilter {
-  /** By name, by beginning (`shop.*`), or all (`*`). */
-  readonly topics: readonly string[]
-  readonly since: Date
-  /** Not those recorded from this instant on. Undefined: no end. */
-  readonly until?: Date | undefined
-  readonly key?: string | undefined
-}
 
 const PAGE_ROWS = 500
 
@@ -30,7 +22,7 @@ interface RawEvent {
 }
 
 /** Recorded events, for as long as the log keeps them. */
-export class EventLog {
+export class EventLog implements EventHistory {
   readonly #database: Queryable
   readonly #sql: Readonly<Record<'seek-seq' | 'read-events', string>>
 
@@ -40,7 +32,7 @@ export class EventLog {
   }
 
   /** Events in the order of recording, page by page. What is committed while it reads may be missed: it is read up to what is there. */
-  async *read(filter: EventFilter): AsyncGenerator<readonly LogRow[], void> {
+  async *read(filter: HistoryFilter): AsyncGenerator<readonly LogRow[], void> {
     const topics = new TopicSet(filter.topics)
     const isMeant = (row: LogRow) => topics.has(row.topic) || topics.has(doctypeTopic(row) ?? '')
     let above = await this.#seek(filter.since)
@@ -59,7 +51,7 @@ export class EventLog {
     return row?.low ?? 0
   }
 
-  async #readPage({ since, until, key }: EventFilter, topics: TopicSet, above: number): Promise<LogRow[]> {
+  async #readPage({ since, until, key }: HistoryFilter, topics: TopicSet, above: number): Promise<LogRow[]> {
     const isAll = topics.beginnings.includes('')
     // A change of a document is known by its doctype's topic, too.
     const names = [...topics.names, DOC_EVENTS]
