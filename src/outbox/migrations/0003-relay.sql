@@ -45,6 +45,82 @@ begin
 end
 $$;
 
+-- Rows of windows whose transactions are not below the xmax of the window's beginning, in order, as many as a batch holds. One window per
+-- lane: above = low of `from`, or what the last batch came to; high = seq of `to`; xmax of `from`; seen = snapshot of `to`.
+-- Reads the primary key (lane, seq) in its order and stops. The settings keep the planner from anything else: by its estimates it would
+-- rather read and sort the whole backlog, for each batch anew.
+create function :"schema".read_begun(
+  lanes smallint[], above bigint[], high bigint[], xmax xid8[], seen pg_snapshot[], most_rows bigint, most_bytes bigint
+) returns table (
+  seq bigint, lane smallint, xid xid8, kind "char", topic text, type text, site text, doctype text, key text, id text, options text, due_ms bigint,
+  bytes integer, payload text
+)
+language plpgsql stable
+set search_path = pg_catalog, :"schema", pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set work_mem = '64MB'
+as $$
+#variable_conflict use_column
+begin
+  return query
+  select
+    part.seq, part.lane, part.xid, part.kind, part.topic, part.type, part.site, part.doctype, part.key, part.id, part.options, part.due_ms,
+    part.bytes, part.payload
+  from unnest(lanes, above, high, xmax, seen) as w (of_lane, from_seq, to_seq, least_xid, snapshot)
+  cross join lateral (
+    select *, sum(first.bytes) over (order by first.seq) as bytes_so_far
+    from (
+      select o.*
+      from outbox o
+      where o.lane = w.of_lane and o.seq > w.from_seq and o.seq <= w.to_seq
+        -- is true: not for the other index.
+        and (o.xid >= w.least_xid) is true and pg_visible_in_snapshot(o.xid, w.snapshot)
+      order by o.seq
+      limit most_rows
+    ) first
+  ) part
+  where part.bytes_so_far - part.bytes < most_bytes;
+end
+$$;
+
+-- Rows of transactions that were in progress at a window's beginning and had ended at its end, in order. One line per lane and transaction:
+-- what of them is there at all was committed. Reads the index (lane, xid, seq) in its order.
+create function :"schema".read_late(
+  lanes smallint[], above bigint[], upto bigint[], xids xid8[], most_rows bigint, most_bytes bigint
+) returns table (
+  seq bigint, lane smallint, xid xid8, kind "char", topic text, type text, site text, doctype text, key text, id text, options text, due_ms bigint,
+  bytes integer, payload text
+)
+language plpgsql stable
+set search_path = pg_catalog, :"schema", pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set work_mem = '64MB'
+as $$
+#variable_conflict use_column
+begin
+  return query
+  select
+    part.seq, part.lane, part.xid, part.kind, part.topic, part.type, part.site, part.doctype, part.key, part.id, part.options, part.due_ms,
+    part.bytes, part.payload
+  from unnest(lanes, above, upto, xids) as w (of_lane, from_seq, to_seq, late)
+  cross join lateral (
+    select *, sum(first.bytes) over (order by first.seq) as bytes_so_far
+    from (
+      select o.*
+      from outbox o
+      where o.lane = w.of_lane and o.xid = w.late and o.seq > w.from_seq and o.seq <= w.to_seq
+      order by o.seq
+      limit most_rows
+    ) first
+  ) part
+  where part.bytes_so_far - part.bytes < most_bytes;
+end
+$$;
+
 -- The version of the set of subscriptions: grows with every change.
 create function :"schema".subscription_version() returns bigint
 language sql stable
