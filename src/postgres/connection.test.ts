@@ -37,12 +37,18 @@ async function failure(
   return error as Error & { code: string; retryable: boolean; facts: object }
 }
 
-test('sends statements one after another, each with its own answer, under a name that the server lists', async () => {
+test('sends statements one after another, each with its own answer, under a name that the server lists', async (t) => {
+  // The driver warns who leaves the queueing to it.
+  const warnings: Error[] = []
+  const note = (warning: Error) => warnings.push(warning)
+  process.on('warning', note)
+  t.after(() => process.off('warning', note))
   const connection = await open()
   const answers = await Promise.all([1, 2, 3].map((n) => connection.query<{ n: number }>('select $1::int as n', [n])))
   assert.deepEqual(answers.flat(), [{ n: 1 }, { n: 2 }, { n: 3 }])
   const [me] = await connection.query<{ name: string }>(`select current_setting('application_name') as name`)
   assert.deepEqual(me, { name: 'moca:test' })
+  assert.deepEqual(warnings, [])
   connection.destroy()
 })
 

@@ -104,12 +104,14 @@ test('a closing database lets what is under way settle, refuses the rest, and le
   const database = openDatabase(t, { maxConnections: 1, name: 'moca:closing' })
   const underWay = database.query<{ n: number }>('select 1 as n, pg_sleep(0.1)')
   const waiting = database.query('select 2')
+  const closingAt = performance.now()
   const closed = database.close()
   await assert.rejects(waiting, ClosedError)
   await assert.rejects(database.query('select 3'), ClosedError)
   await assert.rejects(database.openConnection(), ClosedError)
   assert.equal((await underWay)[0]?.n, 1)
   await closed
+  assert.ok(performance.now() - closingAt < 4_000, 'not the longest time that it would wait')
   await database.close()
   await waitFor(
     async () =>
