@@ -1,10 +1,13 @@
-import { OptionError } from '../errors.ts'
+import { ConfigError, OptionError } from '../errors.ts'
 import { describeValue } from '../job/describe-value.ts'
 import type { Announcement } from '../job/job-receiver.ts'
 import type { Logger } from '../logger.ts'
 import type { Emitter } from './emitter.ts'
 import type { Envelope, EventInput } from './event.ts'
 import type { EventBackend, Gap, Listening } from './event-backend.ts'
+import type { EventHistory, HistoryFilter } from './event-history.ts'
+import { Replayer, type ReplayerDeps, type ReplayOptions, type ReplayResult } from './replayer.ts'
+import { doctypeTopic, TopicSet } from './topic.ts'
 import { requireSubscription, type Subscription } from './subscription.ts'
 import type { RegisteredSubscription, Registration, SubscriptionRegistry } from './subscription-registry.ts'
 
@@ -14,6 +17,9 @@ export interface EventsDeps {
   readonly registry: SubscriptionRegistry
   /** Lets those who emit know of a change at once. */
   readonly onChange: () => Promise<void>
+  /** Undefined: nothing keeps events. */
+  readonly history: EventHistory | undefined
+  readonly replay: Pick<ReplayerDeps, 'receiver' | 'registry'>
   readonly log: Logger
 }
 
@@ -99,6 +105,41 @@ export class Events {
   /** Topics that Moca, subscriptions and listeners name, sorted. */
   listTopics(): Promise<readonly string[]> {
     return this.#deps.backend.listTopics()
+  }
+
+  /**
+   * Recorded events of topics, in the order of recording, up to what is there: needs PostgreSQL, and reaches as far back as its log.
+   * Emitted events are not kept. Rejects with ConfigError without PostgreSQL, or ConnectionError.
+   * @example for await (const { event } of moca.events.history({ topics: ['shop.*'], since: new Date('2026-11-25') })) print(event)
+   */
+  async *history(filter: HistoryFilter): AsyncGenerator<HeardEvent, void> {
+    const topics = new TopicSet(filter.topics)
+    for await (const page of this.#requireHistory().read(filter)) {
+      for (const row of page) {
+        const topic = topics.has(row.topic) ? row.topic : (doctypeTopic(row) ?? row.topic)
+        yield { topic, event: JSON.parse(row.payload) as Envelope }
+      }
+    }
+  }
+
+  /**
+   * Sends recorded events again, as new jobs of those who ask for them now. Rejects with OptionError for an unknown subscription, ConfigError
+   * without PostgreSQL, QueueFullError, or ConnectionError: what was sent before stays sent, as `onProgress` told last.
+   */
+  async replay(options: ReplayOptions, onProgress?: (result: ReplayResult) => void): Promise<ReplayResult> {
+    const { replay } = this.#deps
+    return new Replayer({ ...replay, history: this.#requireHistory() }, options).run(onProgress)
+  }
+
+  #requireHistory(): EventHistory {
+    const { history } = this.#deps
+    if (history) return history
+    throw new ConfigError(
+      'Past events need PostgreSQL, which keeps what was recorded: set postgres.url, or DATABASE_URL',
+      {
+        option: 'postgres.url',
+      },
+    )
   }
 
   async #tell(fn: (heard: HeardEvent) => unknown, { topic, text }: Announcement): Promise<void> {

@@ -44,13 +44,12 @@ export class Replayer {
     this.#options = options
   }
 
-  /** How far it has come: what was sent before it was interrupted stays sent. */
-  get result(): ReplayResult {
+  get #result(): ReplayResult {
     return { events: this.#events, jobs: this.#jobs }
   }
 
-  /** Rejects with OptionError for a subscription that there is none, QueueFullError, or ConnectionError. */
-  async run(): Promise<ReplayResult> {
+  /** What was sent before it is interrupted stays sent, as `onProgress` told last. Rejects with OptionError for a subscription that there is none, QueueFullError, or ConnectionError. */
+  async run(onProgress: (result: ReplayResult) => void = () => {}): Promise<ReplayResult> {
     let set = await this.#loadSet()
     for await (const page of this.#deps.history.read(this.#options)) {
       let rest = page
@@ -63,10 +62,11 @@ export class Replayer {
         }
         this.#events += events
         this.#jobs += jobs.length
+        onProgress(this.#result)
         rest = rest.slice(count)
       }
     }
-    return this.result
+    return this.#result
   }
 
   /** Returns false when the set is not the present one. */
