@@ -210,7 +210,7 @@ export class Courier<Content> {
   async #prepare(lane: Lane, stored: StoredBatch): Promise<Batch<Content>> {
     const { store, sink, logId, log } = this.#deps
     const rows = await store.readBatch(stored)
-    const { content } = await sink.prepare(rows, stored.subscriptions, stored.n)
+    const { content } = await sink.prepare(rows, stored.subscriptions, stored.n, registrationOf(stored.catchUp))
     if (rows.length !== stored.rows) {
       // What is left is sent, under the batch's own number: to stop would lose more. `moca verify` names the batch for as long as it is kept.
       log.error(
@@ -249,4 +249,11 @@ const EXPLANATIONS: Record<Standstill['reason'], string> = {
   foreign:
     'The sink is fed by another log: is another database configured for this namespace? The lane waits for moca outbox rebase',
   forgot: 'The sink forgot more than is sent again without asking. The lane waits for moca outbox redrive --since',
+}
+
+/** `<name>@<since>`, as a batch notes it. */
+function registrationOf(id: string | undefined): { readonly name: string; readonly since: number } | undefined {
+  if (id === undefined) return undefined
+  const at = id.lastIndexOf('@')
+  return { name: id.slice(0, at), since: Number(id.slice(at + 1)) }
 }

@@ -1,5 +1,5 @@
 import { digestOf } from './digest.ts'
-import type { Lane } from './lane.ts'
+import type { CatchUp, Lane } from './lane.ts'
 import type { LogRow } from './log-row.ts'
 import type { IntentRequest, NewBatch } from './relay-store.ts'
 import type { Refusal, Sink } from './sinks/sink.ts'
@@ -10,6 +10,8 @@ export interface Plan<Content = unknown> {
   readonly lane: Lane
   /** Undefined for a batch of parked rows. */
   readonly window: Window | undefined
+  /** For whom alone it is. */
+  readonly catchUp?: CatchUp
   readonly batch: NewBatch
   readonly content: Content
   readonly parkedKeys: IntentRequest['parkedKeys']
@@ -46,9 +48,9 @@ export async function planWindow<Content>(
       lane: lane.number,
       n,
       epoch: lane.epoch,
-      fromTick: lane.from.id,
-      toTick: lane.to?.id,
-      afterSeq: lane.to ? lane.afterSeq : 0,
+      fromTick: lane.place.from.id,
+      toTick: lane.place.to?.id,
+      afterSeq: lane.place.afterSeq,
       uptoSeq,
       endsWindow: reading.isLast && firstLeft === Infinity,
       rows: made.rows.length,
@@ -57,6 +59,45 @@ export async function planWindow<Content>(
     content: made.content,
     parkedKeys: newKeys.filter(({ firstSeq }) => firstSeq < firstLeft),
     parked: parked.map((row) => ({ lane: lane.number, seq: row.seq, key: parkingKey(row), n })),
+    leaving: [],
+    refusedAgain: [],
+  }
+}
+
+/**
+ * The next batch for a subscription that begins in the past: what it wants of rows that the lane has left behind. Nothing of it can be
+ * refused, since nothing of it was.
+ */
+export async function planCatchUp<Content>(
+  lane: Lane,
+  catchUp: CatchUp,
+  window: Window,
+  reading: Reading,
+  sink: Sink<Content>,
+  version: number,
+): Promise<Plan<Content>> {
+  const n = lane.n + 1
+  const { rows, content } = await sink.prepare(reading.rows, version, n, catchUp)
+  return {
+    lane,
+    window,
+    catchUp,
+    batch: {
+      lane: lane.number,
+      n,
+      epoch: lane.epoch,
+      fromTick: catchUp.place.from.id,
+      toTick: window.to.id,
+      afterSeq: window.afterSeq,
+      uptoSeq: rows.at(-1)?.seq ?? window.to.high,
+      endsWindow: reading.isLast && rows.length === reading.rows.length,
+      rows: rows.length,
+      digest: digestOf(rows),
+      catchUp: catchUp.id,
+    },
+    content,
+    parkedKeys: [],
+    parked: [],
     leaving: [],
     refusedAgain: [],
   }
@@ -137,11 +178,11 @@ export async function planWish<Content>(
       lane: lane.number,
       n,
       epoch: lane.epoch,
-      fromTick: lane.from.id,
-      toTick: (lane.to ?? lane.from).id,
-      afterSeq: lane.afterSeq,
-      uptoSeq: lane.afterSeq,
-      endsWindow: lane.to === undefined,
+      fromTick: lane.place.from.id,
+      toTick: (lane.place.to ?? lane.place.from).id,
+      afterSeq: lane.place.afterSeq,
+      uptoSeq: lane.place.afterSeq,
+      endsWindow: lane.place.to === undefined,
       rows: again.rows.length,
       digest: digestOf(again.rows),
       unparkedKey: key,

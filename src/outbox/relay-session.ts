@@ -1,12 +1,12 @@
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../logger.ts'
 import { Courier } from './courier.ts'
-import { Lane } from './lane.ts'
-import { type Plan, planWindow, planWish } from './plan.ts'
+import { CatchUp, Lane } from './lane.ts'
+import { type Plan, planCatchUp, planWindow, planWish } from './plan.ts'
 import type { IntentAnswer, IntentRequest, Look, RelayStore } from './relay-store.ts'
 import type { Sink } from './sinks/sink.ts'
 import type { Anchor, Tick } from './snapshot.ts'
-import type { BatchLimits } from './window.ts'
+import type { BatchLimits, Window } from './window.ts'
 
 export interface RelaySettings {
   readonly host: string
@@ -19,8 +19,8 @@ export interface RelaySettings {
 export interface SessionDeps<Content> {
   readonly store: RelayStore
   readonly sink: Sink<Content>
-  /** The version of the set of subscriptions; `reload` when it was said to be another one. */
-  readonly subscriptions: { version(): Promise<number>; reload(): Promise<void> }
+  /** The version of the set of subscriptions; `reload` when it was said to be another one, `forget` when one has joined a lane. */
+  readonly subscriptions: { version(): Promise<number>; reload(): Promise<void>; forget(): void }
   readonly logId: string
   readonly settings: RelaySettings
   readonly clock: Clock
@@ -90,6 +90,7 @@ export class RelaySession<Content> {
     const look = await this.#deps.store.look(await this.#newestAnchor())
     this.#deps.onLook?.()
     if (await this.#hasNewLife(look)) return true
+    if (await this.#join(free)) return true
     const plans = [...(await this.#planWishes(free)), ...(await this.#planWindows(free, look))]
     const unfinished = plans.some((plan) => plan === 'more')
     const ready = plans.filter((plan) => plan !== 'more')
@@ -117,24 +118,67 @@ export class RelaySession<Content> {
   async #planWindows(free: readonly Lane[], look: Look): Promise<(Plan<Content> | 'more')[]> {
     const { store, sink, subscriptions } = this.#deps
     const most = Math.ceil(this.#lanes.size / 2)
-    const windows = this.#inTurn(free)
+    const chosen = this.#inTurn(free)
       .filter(({ parkedKeys }) => ![...parkedKeys.values()].some(({ wish }) => wish !== undefined))
-      .flatMap((lane) => lane.nextWindow(look) ?? [])
+      .flatMap((lane) => chooseWindow(lane, look) ?? [])
       .slice(0, most)
-    if (windows.length === 0) return []
-    const readings = await store.read(windows, LIMITS)
+    if (chosen.length === 0) return []
+    const readings = await store.read(
+      chosen.map(({ window }) => window),
+      LIMITS,
+    )
     const version = await subscriptions.version()
     const plans: (Plan<Content> | 'more')[] = []
-    for (const window of windows) {
-      const [lane, reading] = [this.#lanes.get(window.lane), readings.get(window.lane)]
-      if (!lane?.isFree || !reading) continue
-      if (reading.rows.length > 0) plans.push(await planWindow(lane, window, reading, sink, version))
-      else {
-        if (lane.to) plans.push('more')
+    for (const { lane, window, catchUp } of chosen) {
+      const reading = readings.get(lane.number)
+      if (!lane.isFree || !reading) continue
+      if (catchUp && reading.rows.length === 0) {
+        catchUp.skip(window)
+        plans.push('more')
+      } else if (catchUp) {
+        // What is left fits into this batch: the lane waits for it, or it would run away from who catches up for ever.
+        lane.isCatchUpsTurn = reading.isLast
+        plans.push(await planCatchUp(lane, catchUp, window, reading, sink, version))
+      } else if (reading.rows.length > 0) {
+        lane.isCatchUpsTurn = true
+        plans.push(await planWindow(lane, window, reading, sink, version))
+      } else {
+        if (lane.place.to) plans.push('more')
         lane.skip(window)
       }
     }
     return plans
+  }
+
+  /** Subscriptions that have come to where their lane stands get what comes from its next batch on. Returns whether there were any. */
+  async #join(free: readonly Lane[]): Promise<boolean> {
+    const joining = free.flatMap((lane) =>
+      lane.place.to
+        ? []
+        : lane.catchUps
+            .filter((catchUp) => catchUp.nextWindow(lane.number, lane.place.from) === undefined)
+            .map((catchUp) => ({ lane, catchUp })),
+    )
+    if (joining.length === 0) return false
+    const { store, subscriptions } = this.#deps
+    const lanes = joining.map(({ lane }) => lane)
+    const answer = await store.intend({
+      ...EMPTY,
+      subscriptions: await subscriptions.version(),
+      lanes: [...new Set(lanes)].map(({ number, epoch }) => ({ lane: number, epoch })),
+      joins: joining.map(({ lane, catchUp: { name, since } }) => ({
+        name,
+        since,
+        lane: lane.number,
+        joinedN: lane.n + 1,
+      })),
+    })
+    this.#anchored(answer)
+    await this.#handle(answer, lanes)
+    if ('refused' in answer) return true
+    for (const { lane, catchUp } of joining) lane.catchUps = lane.catchUps.filter((other) => other !== catchUp)
+    subscriptions.forget()
+    return true
   }
 
   /** Every lane comes first once: a pass takes half of them. */
@@ -147,20 +191,27 @@ export class RelaySession<Content> {
     const { store, subscriptions, logId, onPass } = this.#deps
     const answer = await store.intend(requestOf(plans, look, await subscriptions.version()))
     this.#anchored(answer)
-    if ('refused' in answer) {
-      if (answer.refused === 'subscriptions') await subscriptions.reload()
-      else await this.#reload(answer.refused === 'lease' ? answer.lanes : plans.map(({ lane }) => lane.number))
-      return
-    }
+    await this.#handle(
+      answer,
+      plans.map(({ lane }) => lane),
+    )
+    if ('refused' in answer) return
     for (const plan of plans) {
-      const { lane, batch, window, content } = plan
-      lane.intended(batch, window && { ...window.to, id: window.to.id ?? answer.tick })
+      const { lane, batch, window, catchUp, content } = plan
+      lane.intended(batch, window && { ...window.to, id: window.to.id ?? answer.tick }, catchUp)
       for (const key of plan.parkedKeys) lane.parkedKeys.set(key.key, { ...key, wish: undefined })
       lane.pending = { ...batch, logId, content }
       this.#courier.begin(lane)
     }
     if (plans.some(({ window, refusedAgain }) => !window || refusedAgain.length > 0)) await this.#loadParkedKeys()
     onPass?.({ lanes: plans.length, rows: plans.reduce((sum, { batch }) => sum + batch.rows, 0) })
+  }
+
+  /** Does what a refusal asks for. */
+  async #handle(answer: IntentAnswer, lanes: readonly Lane[]): Promise<void> {
+    if (!('refused' in answer)) return
+    if (answer.refused === 'subscriptions') await this.#deps.subscriptions.reload()
+    else await this.#reload(answer.refused === 'lease' ? answer.lanes : lanes.map(({ number }) => number))
   }
 
   /** Lanes that are idle say that their last batch was taken: nobody has to send it again, and it counts as published. */
@@ -211,6 +262,7 @@ export class RelaySession<Content> {
     const gained = [...owned.keys()].filter((number) => !this.#lanes.has(number))
     if (gained.length > 0) await this.#reload(gained, owned)
     await this.#loadParkedKeys()
+    await this.#loadCatchUps()
     await this.#deps.subscriptions.reload()
     await this.#courier.comparePositions(this.lanes, await store.loadRedrives())
   }
@@ -230,6 +282,7 @@ export class RelaySession<Content> {
       if (lane.pending) this.#courier.begin(lane)
     }
     await this.#loadParkedKeys()
+    await this.#loadCatchUps()
     log.debug({ lanes: mine }, 'Lanes begin with what is written down')
   }
 
@@ -237,6 +290,15 @@ export class RelaySession<Content> {
     const keys = await this.#deps.store.loadParkedKeys([...this.#lanes.keys()])
     for (const lane of this.#lanes.values()) lane.parkedKeys.clear()
     for (const key of keys) this.#lanes.get(key.lane)?.parkedKeys.set(key.key, key)
+  }
+
+  /** Keeps what it knows of those that it knows: a batch of theirs may be under way. */
+  async #loadCatchUps(): Promise<void> {
+    const stored = await this.#deps.store.loadCatchUps([...this.#lanes.keys()])
+    for (const lane of this.#lanes.values()) {
+      const found = stored.filter(({ lane: number }) => number === lane.number).map((each) => new CatchUp(each))
+      lane.catchUps = found.map((each) => lane.catchUps.find(({ id }) => id === each.id) ?? each)
+    }
   }
 
   /** After a crash of the server, ticks that were not written down mean nothing. */
@@ -262,6 +324,19 @@ export class RelaySession<Content> {
   }
 }
 
+/** What a lane reads next: its own window, or that of a subscription that catches up, in turn. */
+function chooseWindow(
+  lane: Lane,
+  look: Look,
+): { readonly lane: Lane; readonly window: Window; readonly catchUp?: CatchUp } | undefined {
+  const own = lane.nextWindow(look)
+  const [catchUp] = lane.catchUps
+  // Within a window the lane's place is no tick that somebody could come to.
+  const window = lane.place.to ? undefined : catchUp?.nextWindow(lane.number, lane.place.from)
+  if (catchUp && window && (lane.isCatchUpsTurn || !own)) return { lane, window, catchUp }
+  return own && { lane, window: own }
+}
+
 const EMPTY = {
   lanes: [],
   tick: undefined,
@@ -271,6 +346,7 @@ const EMPTY = {
   parked: [],
   refusedAgain: [],
   leaving: [],
+  joins: [],
 }
 
 function requestOf(plans: readonly Plan[], look: Tick, subscriptions: number): IntentRequest {
@@ -285,5 +361,6 @@ function requestOf(plans: readonly Plan[], look: Tick, subscriptions: number): I
     parked: plans.flatMap(({ parked }) => parked),
     refusedAgain: plans.flatMap(({ refusedAgain }) => refusedAgain),
     leaving: plans.flatMap(({ leaving }) => leaving),
+    joins: [],
   }
 }

@@ -26,6 +26,8 @@ export interface StoredBatch {
   readonly digest: string
   readonly subscriptions: number
   readonly unparkedKey: string | undefined
+  /** `<name>@<since>` of the subscription that it was for alone. */
+  readonly catchUp: string | undefined
   readonly at: Date
 }
 
@@ -33,7 +35,28 @@ export interface StoredBatch {
 export interface StoredLane {
   readonly lane: number
   readonly epoch: number
-  readonly last: (StoredBatch & { readonly isAcked: boolean }) | undefined
+  /** Of the last batch. Undefined: there was none. */
+  readonly last: { readonly n: number; readonly digest: string; readonly isAcked: boolean } | undefined
+  /** What the last batch of the lane's own windows says. Undefined: there was none. */
+  readonly standing: Standing | undefined
+}
+
+/** The end of a batch: where what follows begins. */
+export interface Standing {
+  readonly from: Tick
+  readonly to: Tick
+  readonly uptoSeq: number
+  readonly endsWindow: boolean
+}
+
+/** How far a subscription that begins in the past has come in a lane. */
+export interface StoredCatchUp {
+  readonly lane: number
+  readonly name: string
+  readonly since: number
+  /** The past begins after it. */
+  readonly past: Tick
+  readonly standing: Standing | undefined
 }
 
 export interface ParkedKey {
@@ -58,6 +81,7 @@ export interface NewBatch {
   readonly rows: number
   readonly digest: string
   readonly unparkedKey?: string
+  readonly catchUp?: string
 }
 
 export interface IntentRequest {
@@ -78,6 +102,13 @@ export interface IntentRequest {
     /** 0: for good. */
     readonly n: number
   }[]
+  /** From which batch on a subscription that begins in the past gets what comes. */
+  readonly joins: readonly {
+    readonly name: string
+    readonly since: number
+    readonly lane: number
+    readonly joinedN: number
+  }[]
 }
 
 export type IntentAnswer =
@@ -87,10 +118,11 @@ export type IntentAnswer =
   /** Another owner wrote one of the batches: the positions must be read again. */
   | { readonly refused: 'overtaken' }
 
-type RawTick = { [name in `${'from' | 'to'}_${'id' | 'low' | 'high'}`]: number | null } & {
-  from_snapshot: string | null
-  to_snapshot: string | null
+type RawTick<Side extends string = 'from' | 'to'> = { [name in `${Side}_${'id' | 'low' | 'high'}`]: number | null } & {
+  [name in `${Side}_snapshot`]: string | null
 }
+
+type RawStanding = RawTick & { upto_seq: number | null; ends_window: boolean | null }
 
 type RawBatch = RawTick & {
   lane: number
@@ -102,6 +134,7 @@ type RawBatch = RawTick & {
   digest: string
   subscriptions: number
   unparked_key: string | null
+  catch_up: string | null
   at: Date
 }
 
@@ -129,6 +162,7 @@ const NAMES = [
   'load-deployment',
   'load-lanes',
   'load-batches',
+  'load-catch-ups',
   'load-parked-keys',
   'read-begun',
   'read-late',
@@ -231,13 +265,25 @@ export class RelayStore {
   }
 
   async loadLanes(lanes: readonly number[]): Promise<StoredLane[]> {
-    type Raw = { [name in keyof RawBatch]: RawBatch[name] | null } & { lane: number; epoch: number; is_acked: boolean }
+    type Raw = RawStanding & { lane: number; epoch: number; n: number | null; digest: string; is_acked: boolean }
     const rows = await this.#query<Raw>('load-lanes', [this.#sink, lanes])
     return rows.map((row) => ({
       lane: row.lane,
       epoch: row.epoch,
-      last: row.n === null ? undefined : { ...toBatch(row as RawBatch), isAcked: row.is_acked },
+      last: row.n === null ? undefined : { n: row.n, digest: row.digest, isAcked: row.is_acked },
+      standing: toStanding(row),
     }))
+  }
+
+  /** Subscriptions that have not caught up in these lanes. */
+  async loadCatchUps(lanes: readonly number[]): Promise<StoredCatchUp[]> {
+    type Raw = RawStanding & RawTick<'past'> & { lane: number; name: string; since: number }
+    const rows = await this.#query<Raw>('load-catch-ups', [this.#sink, lanes])
+    return rows.map((row) => {
+      const { lane, name, since } = row
+      const past = tickOf(row.past_id, row.past_snapshot, row.past_low, row.past_high) ?? BEFORE_EVERYTHING
+      return { lane, name, since, past, standing: toStanding(row) }
+    })
   }
 
   /** Batches from number `n` on, in order. */
@@ -320,6 +366,7 @@ export class RelayStore {
         rows: batch.rows,
         digest: batch.digest,
         unparked_key: batch.unparkedKey,
+        catch_up: batch.catchUp,
       })),
       acks: withSink(request.acks),
       parked_keys: request.parkedKeys.map(({ firstSeq, ...key }) => ({ sink, ...key, first_seq: firstSeq })),
@@ -331,7 +378,7 @@ export class RelayStore {
         from_seq: fromSeq,
         upto_seq: uptoSeq,
       })),
-      joins: [],
+      joins: request.joins.map(({ joinedN, ...join }) => ({ ...join, joined_n: joinedN })),
     })
     try {
       const [row] = await this.#query<{ answer: RawAnswer }>('intend', [text])
@@ -375,15 +422,26 @@ function toBatch(row: RawBatch): StoredBatch {
     digest: row.digest,
     subscriptions: row.subscriptions,
     unparkedKey: row.unparked_key ?? undefined,
+    catchUp: row.catch_up ?? undefined,
     at: row.at,
   }
 }
 
 function toTick(row: RawTick, side: 'from' | 'to'): Tick | undefined {
-  const { [`${side}_id` as const]: id, [`${side}_low` as const]: low, [`${side}_high` as const]: high } = row
-  const snapshot = row[`${side}_snapshot`]
-  if (id === null || low === null || high === null || snapshot === null) return undefined
+  return side === 'from'
+    ? tickOf(row.from_id, row.from_snapshot, row.from_low, row.from_high)
+    : tickOf(row.to_id, row.to_snapshot, row.to_low, row.to_high)
+}
+
+function tickOf(id: number | null, snapshot: string | null, low: number | null, high: number | null): Tick | undefined {
+  if (id === null || snapshot === null || low === null || high === null) return undefined
   return { id, low, high, snapshot: parseSnapshot(snapshot) }
+}
+
+function toStanding(row: RawStanding): Standing | undefined {
+  const [from = BEFORE_EVERYTHING, to] = [toTick(row, 'from'), toTick(row, 'to')]
+  if (!to || row.upto_seq === null || row.ends_window === null) return undefined
+  return { from, to, uptoSeq: row.upto_seq, endsWindow: row.ends_window }
 }
 
 function toRow(row: RawRow): LogRow {

@@ -57,3 +57,9 @@ export function isNothingNew(last: Tick, now: Snapshot, drawn: number): boolean 
 export function isVisible(xid: string, snapshot: Snapshot): boolean {
   return BigInt(xid) < snapshot.xmax && !snapshot.inProgress.has(xid)
 }
+
+/** Whether a snapshot was taken before another one of the same server, or sees the same: what it sees the other one sees, too. */
+export function isAtOrBefore(snapshot: Snapshot, other: Snapshot): boolean {
+  if (snapshot.xmax !== other.xmax) return snapshot.xmax < other.xmax
+  return snapshot.inProgress.size >= other.inProgress.size
+}

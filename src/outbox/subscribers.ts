@@ -8,8 +8,13 @@ import type { LogRow } from './log-row.ts'
 import { isVisible, parseSnapshot, type Snapshot } from './snapshot.ts'
 import { loadStatements } from './statements.ts'
 
-/** Where a subscription starts: with what a snapshot does not see, or, lane by lane, with the batch by which it had caught up. */
-type Start = { readonly snapshot: Snapshot } | { readonly joinedN: ReadonlyMap<number, number> }
+/** Where a subscription starts. */
+interface Start {
+  /** With what this does not see. Undefined: with everything. */
+  readonly snapshot: Snapshot | undefined
+  /** Of one that begins in the past: with which batch of a lane it had caught up. */
+  readonly joinedN: ReadonlyMap<number, number> | undefined
+}
 
 interface RawSubscription {
   readonly version: number
@@ -17,6 +22,7 @@ interface RawSubscription {
   readonly since: number
   readonly definition: unknown
   readonly start_snapshot: string | null
+  readonly past_snapshot: string | null
   readonly joined: Readonly<Record<string, number>> | null
 }
 
@@ -84,28 +90,32 @@ export class VersionedSubscribers {
 
   constructor(version: number, rows: readonly RawSubscription[], logId: string, announcesDoctypes: boolean) {
     const subscriptions: RegisteredSubscription[] = []
-    for (const { name, since, definition, start_snapshot, joined } of rows) {
+    for (const { name, since, definition, start_snapshot, past_snapshot, joined } of rows) {
       if (name === null) continue
       const subscription = { ...readDefinition(name, definition), since }
       subscriptions.push(subscription)
+      const from = start_snapshot ?? past_snapshot
       const joinedN = new Map(Object.entries(joined ?? {}).map(([lane, n]) => [Number(lane), n]))
-      this.#starts.set(
-        subscription,
-        start_snapshot === null ? { joinedN } : { snapshot: parseSnapshot(start_snapshot) },
-      )
+      this.#starts.set(subscription, {
+        snapshot: from === null ? undefined : parseSnapshot(from),
+        joinedN: start_snapshot === null ? joinedN : undefined,
+      })
     }
     this.#set = new SubscriptionSet(version, subscriptions)
     this.#logId = logId
     this.#announcesDoctypes = announcesDoctypes
   }
 
-  /** The jobs by which the event of a row comes to its subscriptions with batch `n` of its lane. */
-  jobsFor(row: LogRow, n: number): ReceivedJob[] {
+  /** The jobs by which the event of a row comes to its subscriptions with batch `n` of its lane, or to `only` one, which begins before. */
+  jobsFor(row: LogRow, n: number, only?: { readonly name: string; readonly since: number }): ReceivedJob[] {
     const jobs: ReceivedJob[] = []
     for (const { subscription, topic } of this.#set.matching(row)) {
       const start = this.#starts.get(subscription)
-      if (start && hasBegun(start, row, n))
-        jobs.push(jobFor(subscription, row, topic, recordedOrigin(this.#logId, row.seq)))
+      const isAddressed = only
+        ? subscription.name === only.name && subscription.since === only.since
+        : start !== undefined && hasJoined(start, row, n)
+      if (!isAddressed || (start && !isAfterStart(start, row))) continue
+      jobs.push(jobFor(subscription, row, topic, recordedOrigin(this.#logId, row.seq)))
     }
     return jobs
   }
@@ -117,8 +127,13 @@ export class VersionedSubscribers {
   }
 }
 
-function hasBegun(start: Start, row: LogRow, n: number): boolean {
-  if ('snapshot' in start) return !isVisible(row.xid, start.snapshot)
+/** Whether a subscription gets what comes with batch `n` of a row's lane. */
+function hasJoined(start: Start, row: LogRow, n: number): boolean {
+  if (start.joinedN === undefined) return true
   const joinedN = start.joinedN.get(row.lane)
   return joinedN !== undefined && n >= joinedN
+}
+
+function isAfterStart({ snapshot }: Start, row: LogRow): boolean {
+  return snapshot === undefined || !isVisible(row.xid, snapshot)
 }

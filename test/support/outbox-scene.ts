@@ -61,7 +61,7 @@ export class OutboxScene {
     const { log = silentLogger, clock, ...settings } = options
     const relay = new Relay({
       connect: () => PostgresConnection.open({ url: this.database.url }, 'moca:relay'),
-      open: () => ({ sink, subscriptions: { version: async () => 0, reload: async () => {} } }),
+      open: () => ({ sink, subscriptions: { version: async () => 0, reload: async () => {}, forget: () => {} } }),
       sinkName: sink.name,
       schema: 'moca',
       namespace: 'test',

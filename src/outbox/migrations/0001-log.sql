@@ -167,11 +167,15 @@ create table :"schema".outbox_batch (
   digest bytea not null,
   -- Version of the set of subscriptions by which events were fanned out.
   subscriptions bigint not null,
-  -- A batch of parked rows of this key, and none of a window.
+  -- A batch of parked rows of this key, and none of a window: the columns above repeat where the lane stands.
   unparked_key text,
+  -- A batch for this subscription alone, `<name>@<since>`, which begins in the past: the window is its own, not the lane's.
+  catch_up text,
   at timestamptz not null default clock_timestamp(),
   primary key (sink, lane, n)
 );
+
+create index outbox_batch_catch_up on :"schema".outbox_batch (sink, lane, catch_up, n) where catch_up is not null;
 
 -- The last batch of a lane that fell idle was taken. Where there is a later batch, that one says so.
 create table :"schema".outbox_ack (

@@ -130,7 +130,7 @@ as $$ select coalesce(max(greatest(from_version, to_version)), 0) from subscript
 -- Writes down what is about to be sent, for all lanes of a pass: all of it, or nothing.
 -- request: { relay, subscriptions: version, lanes: [{ sink, lane, epoch }] (all that it touches),
 --   tick: { snapshot, low, high } or null,
---   batches: [{ sink, lane, n, epoch, from_tick, to_tick (null = the new tick), after_seq, upto_seq, ends_window, rows, digest (hex), unparked_key }],
+--   batches: [{ sink, lane, n, epoch, from_tick, to_tick (null = the new tick), after_seq, upto_seq, ends_window, rows, digest (hex), unparked_key, catch_up }],
 --   acks: [{ sink, lane, n }],
 --   parked_keys: [{ sink, lane, key, reason, error, first_seq }], parked: [{ sink, lane, seq, key, n }],
 --   refused_again: [{ sink, lane, key, reason, error, first_seq }] (a wish that could not be fulfilled),
@@ -170,13 +170,13 @@ begin
     returning id into new_tick;
   end if;
   insert into outbox_batch (
-    sink, lane, n, epoch, from_tick, to_tick, after_seq, upto_seq, ends_window, rows, digest, subscriptions, unparked_key)
+    sink, lane, n, epoch, from_tick, to_tick, after_seq, upto_seq, ends_window, rows, digest, subscriptions, unparked_key, catch_up)
   select
     sink, lane, n, epoch, from_tick, coalesce(to_tick, new_tick), after_seq, upto_seq, ends_window, rows, decode(digest, 'hex'),
-    (request ->> 'subscriptions')::bigint, unparked_key
+    (request ->> 'subscriptions')::bigint, unparked_key, catch_up
   from json_to_recordset(request -> 'batches') as b (
     sink text, lane smallint, n bigint, epoch bigint, from_tick bigint, to_tick bigint, after_seq bigint, upto_seq bigint,
-    ends_window boolean, rows integer, digest text, unparked_key text);
+    ends_window boolean, rows integer, digest text, unparked_key text, catch_up text);
   insert into outbox_ack (sink, lane, n)
   select sink, lane, n from json_to_recordset(request -> 'acks') as a (sink text, lane smallint, n bigint)
   on conflict do nothing;
@@ -322,7 +322,8 @@ as $$
 $$;
 
 -- What keeps a closed partition from being dropped. Empty: nothing does.
--- Answer: lines { sink, lane, reason }: unrelayed (a row that a lane has not left behind), parked (a row that waits), open (a
+-- Answer: lines { sink, lane, reason }: unrelayed (a row that a lane has not left behind), catching up (a subscription that begins in the
+-- past has not come to the lane's present), parked (a row that waits), open (a
 -- transaction that may still write to it), unknown (nobody has ever relayed: no sink is known).
 create function :"schema".needs_partition(given integer) returns table (sink text, lane smallint, reason text)
 language plpgsql stable
@@ -348,7 +349,7 @@ begin
   from lease l
   left join lateral (
     select case when b.ends_window then b.to_tick else b.from_tick end as tick
-    from outbox_batch b where b.sink = l.sink and b.lane = l.lane order by b.n desc limit 1
+    from outbox_batch b where b.sink = l.sink and b.lane = l.lane and b.catch_up is null order by b.n desc limit 1
   ) last on true
   left join tick t on t.id = last.tick
   -- Not seen by the tick that the lane's window begins with: the lane may still send it, or send it again.
@@ -356,6 +357,12 @@ begin
     select from outbox o
     where o.lane = l.lane and o.seq >= first_seq and o.seq < end_seq
       and o.xid >= coalesce(pg_snapshot_xmin(t.snapshot), '0') and (t.snapshot is null or not pg_visible_in_snapshot(o.xid, t.snapshot)));
+  -- A subscription that begins in the past wants all of it.
+  return query
+  select distinct on (l.lane) l.sink, l.lane, 'catching up'
+  from lease l, subscription s
+  where l.sink = 'queue' and s.to_version is null and s.start_snapshot is null and not exists (
+    select from subscription_lane j where j.name = s.name and j.since = s.since and j.lane = l.lane);
   return query
   select distinct p.sink, p.lane, 'parked' from parked p where p.seq >= first_seq and p.seq < end_seq and p.left_in_n is null;
 end

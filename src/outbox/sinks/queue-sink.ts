@@ -10,10 +10,16 @@ export interface QueueContent {
   readonly announcements: readonly Announcement[]
 }
 
+/** A subscription, as it was registered with a version of the set. */
+export interface Registration {
+  readonly name: string
+  readonly since: number
+}
+
 /** Who gets an event: the set of subscriptions of a version. */
 export interface FanOut {
   at(version: number): Promise<{
-    jobsFor(row: LogRow, n: number): readonly ReceivedJob[]
+    jobsFor(row: LogRow, n: number, only?: Registration): readonly ReceivedJob[]
     topicsOf(row: LogRow): readonly string[]
   }>
 }
@@ -32,14 +38,19 @@ export class QueueSink implements Sink<QueueContent> {
     this.#fanOut = fanOut
   }
 
-  async prepare(rows: readonly LogRow[], version: number, n: number): Promise<Prepared<QueueContent>> {
+  async prepare(
+    rows: readonly LogRow[],
+    version: number,
+    n: number,
+    only?: Registration,
+  ): Promise<Prepared<QueueContent>> {
     const set = await this.#fanOut.at(version)
     const jobs: ReceivedJob[] = []
     const announcements: Announcement[] = []
     const refused: Refusal[] = []
     let taken = 0
     for (const row of rows) {
-      const made = row.kind === 'job' ? toJob(row) : set.jobsFor(row, n)
+      const made = row.kind === 'job' ? (only ? [] : toJob(row)) : set.jobsFor(row, n, only)
       if (made === undefined)
         refused.push({ seq: row.seq, reason: 'unreadable', error: `Row ${row.seq} of the log is no job` })
       else {

@@ -41,8 +41,13 @@ export type Delivery =
 /** Where a lane's rows go. Each sink has positions of its own, so that one that is down does not hold up the others. */
 export interface Sink<Content = unknown> {
   readonly name: string
-  /** `version`: of the set of subscriptions; `n`: of the batch. */
-  prepare(rows: readonly LogRow[], version: number, n: number): Promise<Prepared<Content>> | Prepared<Content>
+  /** `version`: of the set of subscriptions; `n`: of the batch; `only`: for this subscription alone, which begins in the past. */
+  prepare(
+    rows: readonly LogRow[],
+    version: number,
+    n: number,
+    only?: { readonly name: string; readonly since: number },
+  ): Promise<Prepared<Content>> | Prepared<Content>
   /** Never rejects for an outage. Batches of one lane come one after another; those of several lanes at the same time. */
   deliver(batch: Batch<Content>): Promise<Delivery>
   /** How far each lane has come, where the sink knows by itself. Rejects when it cannot be reached. */

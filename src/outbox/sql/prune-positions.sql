@@ -1,22 +1,27 @@
 -- Drops batches, acknowledgements and ticks that are older than the retention and that nothing stands on: of each lane the last batch
--- stays, and every tick that a batch names. $1 retention, ms; $2 most rows of each.
+-- stays, of its own windows and of each subscription's that caught up, and every tick that a batch or a subscription names.
+-- $1 retention, ms; $2 most rows of each.
 with last as (
-  select sink, lane, max(n) as n from :"schema".outbox_batch group by sink, lane
+  select sink, lane, catch_up, max(n) as n from :"schema".outbox_batch group by sink, lane, catch_up
 ), old as (
-  select b.sink, b.lane, b.n from :"schema".outbox_batch b join last l using (sink, lane)
+  select b.sink, b.lane, b.n from :"schema".outbox_batch b
+  join last l on l.sink = b.sink and l.lane = b.lane and l.catch_up is not distinct from b.catch_up
   where b.n < l.n and b.at < clock_timestamp() - $1::bigint * interval '1 ms'
   limit $2
 ), batches as (
   delete from :"schema".outbox_batch b using old o where b.sink = o.sink and b.lane = o.lane and b.n = o.n returning b.n
 ), acks as (
-  delete from :"schema".outbox_ack a using last l
-  where a.sink = l.sink and a.lane = l.lane and a.n < l.n and a.at < clock_timestamp() - $1::bigint * interval '1 ms' returning a.n
+  delete from :"schema".outbox_ack a
+  where a.at < clock_timestamp() - $1::bigint * interval '1 ms'
+    and a.n < (select max(l.n) from last l where l.sink = a.sink and l.lane = a.lane)
+  returning a.n
 ), ticks as (
   delete from :"schema".tick t
   where t.id in (
     select id from :"schema".tick
     where at < clock_timestamp() - $1::bigint * interval '1 ms'
       and id < (select min(least(from_tick, to_tick)) from :"schema".outbox_batch)
+      and id not in (select past_tick from :"schema".subscription where past_tick is not null)
     order by id limit $2)
   returning t.id
 )
