@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import { ConnectionError } from '../../../src/errors.ts'
 import { createCounters, judgeOrder, writeUntil } from '../../support/key-writers.ts'
 import { LedgerSink } from '../../support/ledger-sink.ts'
 import { outboxScenes } from '../../support/outbox-scene.ts'
@@ -77,4 +78,40 @@ test('nothing is lost and keys keep their order while relays, connections and th
   assert.deepEqual(judgeOrder(sink.rows, counters), [])
   assert.equal(sink.rows.length, expected)
   for (const [fault, count] of Object.entries(faults)) assert.ok(count > 0, `no fault of kind ${fault} happened`)
+})
+
+test('nothing is lost when PostgreSQL itself crashes again and again', async (t) => {
+  const scene = await openScene(t)
+  await createCounters(await scene.connect(), KEYS)
+  const sink = new LedgerSink()
+  const relays = [scene.relay(sink), scene.relay(sink)]
+  for (const relay of relays) relay.start()
+  let crashes = 0
+  for (; crashes < 4; crashes++) {
+    const stop = new AbortController()
+    const connections = await Promise.all(Array.from({ length: 6 }, () => scene.connect()))
+    // What was under way when the server died may have been committed or not: the counters say what was.
+    const writing = connections.map((connection) =>
+      writeUntil(connection, stop.signal, { keys: KEYS, linger: () => wait(30) }).catch((error: unknown) => {
+        if (!(error instanceof ConnectionError)) throw error
+      }),
+    )
+    const before = sink.rows.length
+    await waitFor(() => sink.rows.length > before + 30, { describe: 'events', timeoutMs: 20_000 })
+    await scene.server.kill('SIGKILL')
+    stop.abort()
+    await Promise.all(writing)
+    await scene.server.start()
+  }
+  const admin = await scene.connect()
+  const counters = new Map(
+    (await admin.query<{ key: string; value: number }>('select key, value from counter')).map(({ key, value }) => [
+      key,
+      value,
+    ]),
+  )
+  const expected = [...counters.values()].reduce((sum, value) => sum + value, 0)
+  await waitFor(() => sink.rows.length >= expected, { describe: `${expected} events`, timeoutMs: 20_000 })
+  t.diagnostic(JSON.stringify({ crashes, events: expected, repeats: sink.repeats }))
+  assert.deepEqual(judgeOrder(sink.rows, counters), [])
 })
