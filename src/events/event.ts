@@ -87,19 +87,36 @@ export function encodeEvent(
   input: EventInput,
   { nowMs, source, maxBytes }: EventDefaults,
 ): EncodedEvent {
-  requireTopic(topic)
-  requireInput(input)
+  const { fields, key, headers } = encodeParts(topic, input, source)
   const { type, site, doctype } = input
   const id = makeEventId(nowMs)
-  const payload =
-    `{"event_id":"${id}","event_type":${JSON.stringify(type)},"timestamp":"${new Date(nowMs).toISOString()}"` +
-    `,"source":${json(input.source ?? source)},"site":${json(site)},"doctype":${json(doctype)}` +
+  const instant = new Date(nowMs).toISOString()
+  const payload = `{"event_id":"${id}","event_type":${JSON.stringify(type)},"timestamp":"${instant}",${fields}}`
+  requireSize(type, payload, maxBytes)
+  return { id, topic, type, site, doctype, key, options: headers, payload }
+}
+
+/** What an envelope and a request to `moca.record` have in common, checked. */
+export interface EventParts {
+  /** All fields of the envelope behind the timestamp, as members of a JSON object. */
+  readonly fields: string
+  /** Undefined: no order is asked for. */
+  readonly key: string | undefined
+  /** A JSON object. */
+  readonly headers: string | undefined
+}
+
+/** Checks an event but for its size. Throws OptionError or PayloadError. */
+export function encodeParts(topic: string, input: EventInput, source: string | undefined): EventParts {
+  requireTopic(topic)
+  requireInput(input)
+  const fields =
+    `"source":${json(input.source ?? source)},"site":${json(input.site)},"doctype":${json(input.doctype)}` +
     `,"docname":${json(input.docname)},"action":${json(input.action)},"user":${json(input.user)}` +
     `,"data":${encodeData(input, 'data')},"prev_data":${encodeData(input, 'prevData')}` +
-    `,"request_id":${json(input.requestId)}}`
-  requireSize(type, payload, maxBytes)
-  const options = input.headers === undefined ? undefined : encodeHeaders(input.headers)
-  return { id, topic, type, site, doctype, key: keyOf(input), options, payload }
+    `,"request_id":${json(input.requestId)}`
+  const headers = input.headers === undefined ? undefined : encodeHeaders(input.headers)
+  return { fields, key: keyOf(input), headers }
 }
 
 function json(text: string | undefined): string {

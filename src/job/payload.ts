@@ -11,6 +11,7 @@ export function encodePayload(
   job: Job<never, unknown>,
   payload: unknown,
   limitBytes: number,
+  limitOption = 'maxPayloadBytes',
 ): string | Promise<string> {
   let text: string | undefined
   try {
@@ -38,7 +39,7 @@ export function encodePayload(
     if (bytes > limitBytes) {
       throw new PayloadError(
         'payload_too_large',
-        `The payload of ${job.type} has ${bytes} bytes; the limit is ${limitBytes} (option maxPayloadBytes). Store it elsewhere and pass a reference.`,
+        `The payload of ${job.type} has ${bytes} bytes; the limit is ${limitBytes} (option ${limitOption}). Store it elsewhere and pass a reference.`,
         { type: job.type, bytes, limit: limitBytes },
       )
     }
