@@ -36,6 +36,8 @@ export const MAY_IMPORT: Record<string, readonly string[]> = {
   // Events are what it carries. Their side never looks back.
   outbox: [...BASE, 'config', 'postgres', 'events'],
   search: [...BASE, 'config', 'redis'],
+  // Subpaths of the package, one for each database library: each loaded by those who use it.
+  sql: [...BASE, 'outbox'],
 
   moca: [...BASE, 'config', ...SERVERS, ...FEATURES],
   worker: [...BASE, 'config', ...SERVERS, ...FEATURES, 'moca'],
