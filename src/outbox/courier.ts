@@ -3,7 +3,7 @@ import type { Logger } from '../logger.ts'
 import { RepeatedWarning } from '../service/repeated-warning.ts'
 import type { Lane, Standstill } from './lane.ts'
 import type { RelaySettings } from './relay-session.ts'
-import type { RelayStore, StoredBatch } from './relay-store.ts'
+import type { Redrive, RelayStore, StoredBatch } from './relay-store.ts'
 import type { Batch, Delivery, Sink } from './sinks/sink.ts'
 
 export interface CourierDeps<Content> {
@@ -32,8 +32,8 @@ export class Courier<Content> {
   readonly #outage: RepeatedWarning
   readonly #underWay = new Map<Lane, Promise<void>>()
   readonly #stop = new AbortController()
-  /** Lanes whose batches are sent again however old they are: an operator wishes it. Lane -> from n. */
-  #redrives: ReadonlyMap<number, number> = new Map()
+  /** Lanes whose batches are sent again however old they are: an operator wishes it. */
+  #redrives: ReadonlyMap<number, Redrive> = new Map()
 
   constructor(deps: CourierDeps<Content>) {
     this.#deps = deps
@@ -71,7 +71,7 @@ export class Courier<Content> {
    * Compares what the sink has with what it took. A lane that is idle would notice a loss only with its next event, and one that stands
    * still would not notice that it may go on.
    */
-  async comparePositions(lanes: readonly Lane[], redrives: ReadonlyMap<number, number>): Promise<void> {
+  async comparePositions(lanes: readonly Lane[], redrives: ReadonlyMap<number, Redrive>): Promise<void> {
     const { sink, logId } = this.#deps
     this.#redrives = redrives
     const before = new Map(lanes.filter(({ pending }) => pending === undefined).map((lane) => [lane, lane.n]))
@@ -82,7 +82,7 @@ export class Courier<Content> {
       if (lane.pending !== undefined || lane.n !== n) continue
       const position = found.get(lane.number)
       const isSame = position?.logId === logId && position.n === n && position.digest === lane.digest
-      if (isSame || (!position && n === 0)) this.#goOn(lane)
+      if (isSame || (!position && n === 0)) await this.#allIsThere(lane)
       // Sending the last batch again says what is the matter.
       else if (n > 0 && (!lane.standstill || redrives.has(lane.number) || this.#hasChanged(lane, position?.n))) {
         lane.pending = 'unread'
@@ -122,7 +122,7 @@ export class Courier<Content> {
       case 'taken':
         lane.pending = undefined
         lane.takenAtMs = this.#deps.clock.monotonicMs()
-        this.#goOn(lane)
+        await this.#allIsThere(lane)
         return false
       case 'stale':
         lane.pending = undefined
@@ -144,10 +144,11 @@ export class Courier<Content> {
     let next = foundN + 1
     let rows = 0
     const wish = this.#redrives.get(lane.number)
-    if (wish !== undefined && next < wish) {
-      // The operator does not want what is older.
-      await sink.setPosition({ logId, lane: lane.number, n: wish - 1, epoch: lane.epoch })
-      next = wish
+    if (wish !== undefined && next < wish.fromN) {
+      // The operator does not want what is older. That may be all of it: then the last batch counts as taken.
+      next = Math.min(wish.fromN, lane.n + 1)
+      const digest = next > lane.n ? lane.digest : ''
+      await sink.setPosition({ logId, lane: lane.number, n: next - 1, epoch: lane.epoch, digest })
     }
     if (next < lane.n)
       log.warn(
@@ -183,7 +184,7 @@ export class Courier<Content> {
 
   async #maySendAgain(lane: Lane, { n, at }: StoredBatch): Promise<boolean> {
     const wish = this.#redrives.get(lane.number)
-    if (wish !== undefined) return n >= wish
+    if (wish !== undefined) return n >= wish.fromN
     const { store, settings } = this.#deps
     return (await store.now()).getTime() - at.getTime() <= settings.redriveMaxMs
   }
@@ -228,7 +229,20 @@ export class Courier<Content> {
     lane.pending = undefined
     if (!isNews) return
     this.#deps.log.error({ lane: lane.number, ...standstill }, EXPLANATIONS[standstill.reason])
+    this.#noteStandstill(lane)
     this.#deps.onStandstill?.(lane)
+  }
+
+  /** The sink has everything that the lane brought to it: nothing is left of a standstill, nor of a wish to send again. */
+  async #allIsThere(lane: Lane): Promise<void> {
+    this.#goOn(lane)
+    const wish = this.#redrives.get(lane.number)
+    if (wish) await this.#deps.store.endRedrives(lane.number, wish)
+  }
+
+  /** For operators. Nothing depends on it, so nobody waits for it; where it fails the session ends with its connection. */
+  #noteStandstill({ number, epoch, standstill }: Lane): void {
+    void this.#deps.store.noteStandstill({ number, epoch, standstill }).catch(() => {})
   }
 
   #hasChanged(lane: Lane, foundN = 0): boolean {
@@ -239,6 +253,7 @@ export class Courier<Content> {
     if (!lane.standstill) return
     lane.standstill = undefined
     this.#deps.log.info({ lane: lane.number }, 'The lane goes on')
+    this.#noteStandstill(lane)
     this.#deps.onStandstill?.(lane)
   }
 }

@@ -1,4 +1,5 @@
 import type { PostgresConnection } from '../postgres/connection.ts'
+import type { Standstill } from './lane.ts'
 import type { LogRow } from './log-row.ts'
 import { type Anchor, BEFORE_EVERYTHING, parseSnapshot, type Tick } from './snapshot.ts'
 import { loadStatements } from './statements.ts'
@@ -66,6 +67,12 @@ export interface ParkedKey {
   readonly error: string
   readonly firstSeq: number
   readonly wish: 'retry' | 'skip' | 'discard' | undefined
+}
+
+/** What an operator wishes of a lane: that what its sink forgot is sent again from a batch on, however old it is. */
+export interface Redrive {
+  readonly fromN: number
+  readonly lastId: number
 }
 
 /** A new batch; `to` undefined: the tick that is written down with it. */
@@ -174,6 +181,8 @@ const NAMES = [
   'leave',
   'load-redrives',
   'note-resent',
+  'end-redrives',
+  'note-standstill',
 ] as const
 
 type Statements = Readonly<Record<(typeof NAMES)[number], string>>
@@ -184,6 +193,7 @@ export class RelayStore {
   readonly #sql: Statements
   readonly #sink: string
   readonly #relay: string
+  #logId: string | undefined
 
   constructor(
     connection: PostgresConnection,
@@ -199,6 +209,7 @@ export class RelayStore {
     { readonly logId: string; readonly namespace: string; readonly isHome: boolean } | undefined
   > {
     const [row] = await this.#query<{ log_id: string; namespace: string; is_home: boolean }>('load-deployment', [])
+    this.#logId = row?.log_id
     return row && { logId: row.log_id, namespace: row.namespace, isHome: row.is_home }
   }
 
@@ -217,18 +228,39 @@ export class RelayStore {
 
   /** Takes free lanes up to this relay's share, or gives up what is above it, of those that it may. Returns lane -> epoch of all it owns. */
   async shareLanes(giveUp: readonly number[]): Promise<ReadonlyMap<number, number>> {
-    const [row] = await this.#query<{ lanes: { lane: number; epoch: number }[] }>('share-lanes', [
+    const [row] = await this.#query<{ lanes: { lane: number; epoch: number }[] | null }>('share-lanes', [
       this.#relay,
       this.#sink,
       giveUp,
+      this.#logId,
     ])
+    if (row?.lanes === null) throw new Error('The log got another id: somebody ran moca outbox rebase')
     return new Map((row?.lanes ?? []).map(({ lane, epoch }) => [lane, epoch]))
   }
 
   /** From which batch on an operator wants a lane to be sent again. */
-  async loadRedrives(): Promise<ReadonlyMap<number, number>> {
-    const rows = await this.#query<{ lane: number; from_n: number }>('load-redrives', [this.#sink])
-    return new Map(rows.map(({ lane, from_n }) => [lane, from_n]))
+  async loadRedrives(): Promise<ReadonlyMap<number, Redrive>> {
+    const rows = await this.#query<{ lane: number; from_n: number; last_id: number }>('load-redrives', [this.#sink])
+    return new Map(rows.map(({ lane, from_n, last_id }) => [lane, { fromN: from_n, lastId: last_id }]))
+  }
+
+  /** Wishes up to this one are fulfilled. */
+  async endRedrives(lane: number, { lastId }: Redrive): Promise<void> {
+    await this.#query('end-redrives', [this.#sink, lane, lastId])
+  }
+
+  /** A lane that this relay owns stands still, or goes on. */
+  async noteStandstill({
+    number,
+    epoch,
+    standstill,
+  }: {
+    readonly number: number
+    readonly epoch: number
+    readonly standstill: Standstill | undefined
+  }): Promise<void> {
+    const { reason = null, found = null, expected = null } = standstill ?? {}
+    await this.#query('note-standstill', [this.#relay, this.#sink, number, epoch, reason, found, expected])
   }
 
   async noteResent(lane: number, fromN: number, uptoN: number, rows: number): Promise<void> {

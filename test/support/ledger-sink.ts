@@ -73,14 +73,16 @@ export class LedgerSink implements Sink<readonly LogRow[]> {
     lane,
     n,
     epoch,
+    digest,
   }: {
     logId: string
     lane: number
     n: number
     epoch: number
+    digest: string
   }): Promise<void> {
     const kept = (this.#lanes.get(lane) ?? []).filter((taken) => taken.n < n)
-    this.#lanes.set(lane, [...kept, { logId, n, epoch, digest: '', rows: [] }])
+    this.#lanes.set(lane, [...kept, { logId, n, epoch, digest, rows: [] }])
   }
 
   /** Forgets the last batches of a lane, or all of it; returns how many rows were in them. */

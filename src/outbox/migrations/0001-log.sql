@@ -249,7 +249,8 @@ create table :"schema".parked (
 
 create index parked_waiting on :"schema".parked (sink, lane, key, seq) where left_in_n is null;
 
--- What an operator wants to be sent again (`moca outbox redrive`). Fulfilled by the lane's owner.
+-- Lanes of which an operator wants to be sent again what their sink forgot, however old it is, from a batch on (`moca outbox redrive`).
+-- Fulfilled by the lane's owner, which sends nothing that the sink still has.
 create table :"schema".redrive (
   id bigint generated always as identity primary key,
   sink text not null,
@@ -258,6 +259,21 @@ create table :"schema".redrive (
   wished_by text,
   at timestamptz not null default clock_timestamp(),
   done_at timestamptz
+);
+
+-- Lanes that stand still until somebody does something about it, as their owners find them. A row goes when the lane goes on, or when
+-- another relay takes it and looks for itself.
+create table :"schema".standstill (
+  sink text not null,
+  lane smallint not null,
+  epoch bigint not null,
+  -- behind, foreign, forgot: docs/operating-the-outbox.md
+  reason text not null,
+  -- The sink's number, and ours.
+  found bigint not null,
+  expected bigint not null,
+  since timestamptz not null default clock_timestamp(),
+  primary key (sink, lane)
 );
 
 -- What was sent again, because a sink had forgotten it.

@@ -280,8 +280,9 @@ $$;
 
 -- Takes lanes of a sink that nobody alive owns, as many as are this relay's share, and gives up what is above it.
 -- give_up: lanes that it has nothing under way for, and may be asked to give up.
--- Answer: [{ lane, epoch }], all that it owns now.
-create function :"schema".share_lanes(given_relay text, given_sink text, give_up smallint[]) returns json
+-- Answer: [{ lane, epoch }], all that it owns now. Null: the log has another id than the relay knows (`moca outbox rebase`), and it owns
+-- nothing.
+create function :"schema".share_lanes(given_relay text, given_sink text, give_up smallint[], given_log uuid) returns json
 language plpgsql volatile
 set search_path = pg_catalog, :"schema", pg_temp
 as $$
@@ -305,11 +306,38 @@ begin
         select from relay r where r.id = l.relay and (r.alive_until > clock_timestamp() or r.id = given_relay))
       order by lane limit share - owned
       for update skip locked);
+    -- What the owner before found is looked for anew.
+    delete from standstill s using lease l
+    where s.sink = given_sink and l.sink = s.sink and l.lane = s.lane and l.relay = given_relay and l.epoch > s.epoch;
+  end if;
+  -- After the lanes were taken: a rebase that comes later waits for these rows and takes them away again.
+  if not exists (select from deployment where log_id = given_log) then
+    update lease set relay = null where sink = given_sink and relay = given_relay;
+    return null;
   end if;
   return (
     select coalesce(json_agg(json_build_object('lane', lane, 'epoch', epoch) order by lane), '[]')
     from lease where sink = given_sink and relay = given_relay);
 end
+$$;
+
+-- Writes down that a lane stands still, or, without a reason, that it goes on. Only its owner may.
+create function :"schema".note_standstill(
+  given_relay text, given_sink text, given_lane smallint, given_epoch bigint, given_reason text, given_found bigint, given_expected bigint
+) returns void
+language sql volatile
+set search_path = pg_catalog, :"schema", pg_temp
+as $$
+  delete from standstill s
+  where s.sink = given_sink and s.lane = given_lane and given_reason is null
+    and exists (select from lease l where l.sink = given_sink and l.lane = given_lane and l.relay = given_relay and l.epoch = given_epoch);
+  insert into standstill (sink, lane, epoch, reason, found, expected)
+  select l.sink, l.lane, l.epoch, given_reason, given_found, given_expected
+  from lease l
+  where given_reason is not null and l.sink = given_sink and l.lane = given_lane and l.relay = given_relay and l.epoch = given_epoch
+  on conflict (sink, lane) do update set
+    epoch = excluded.epoch, reason = excluded.reason, found = excluded.found, expected = excluded.expected,
+    since = case when standstill.reason = excluded.reason then standstill.since else excluded.since end;
 $$;
 
 -- Lets go of everything, at once: the relay stops.

@@ -101,13 +101,15 @@ export class QueueSink implements Sink<QueueContent> {
     lane,
     n,
     epoch,
+    digest,
   }: {
     logId: string
     lane: number
     n: number
     epoch: number
+    digest: string
   }): Promise<void> {
-    await this.#receiver.setPositions(new Map([[String(lane), { logId, n, epoch, rows: 0, digest: '' }]]))
+    await this.#receiver.setPositions(new Map([[String(lane), { logId, n, epoch, rows: 0, digest }]]))
   }
 }
 

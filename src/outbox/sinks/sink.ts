@@ -58,5 +58,7 @@ export interface Sink<Content = unknown> {
     readonly lane: number
     readonly n: number
     readonly epoch: number
+    /** Of that batch. Empty: it need not be known, the next one follows. */
+    readonly digest: string
   }): Promise<void>
 }
