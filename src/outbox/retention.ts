@@ -1,4 +1,5 @@
 import type { Logger } from '../logger.ts'
+import type { PostgresConnection } from '../postgres/connection.ts'
 import type { Database } from '../postgres/database.ts'
 import { RepeatedWarning } from '../service/repeated-warning.ts'
 import { loadStatements, quoteIdentifier } from './statements.ts'
@@ -13,6 +14,8 @@ export interface RetentionDeps {
   readonly log: Logger
   /** How long the log goes on in one partition, ms. Default: a day. */
   readonly partitionMs?: number
+  /** How long it waits for a lock, ms: whoever comes after it waits with it. Default 2,000. */
+  readonly lockTimeoutMs?: number
 }
 
 export interface RetentionResult {
@@ -27,6 +30,9 @@ export interface RetentionResult {
 const PARTITIONS_AHEAD = 2
 const DAY_MS = 86_400_000
 const PRUNE_ROWS = 10_000
+const LOCK_TIMEOUT_MS = 2_000
+// A detachment waits for each transaction that is in its way, one after another, and for each so long as a lock may take.
+const PATIENCE = { replyTimeoutMs: 120_000 }
 
 const NAMES = [
   'list-closed-partitions',
@@ -61,41 +67,59 @@ export class Retention {
   }
 
   async runOnce(signal?: AbortSignal): Promise<RetentionResult> {
-    await this.#prepareAhead()
-    const moved = await this.#moveOn()
+    const { database, lockTimeoutMs = LOCK_TIMEOUT_MS } = this.#deps
+    // Of its own: the limit must not hold for others, and what is detached concurrently cannot be in a transaction, where it would be local.
+    const connection = await database.openConnection()
+    try {
+      await connection.query(`set lock_timeout = ${lockTimeoutMs}`)
+      return await this.#runOn(connection, signal)
+    } finally {
+      connection.destroy()
+    }
+  }
+
+  async #runOn(connection: PostgresConnection, signal: AbortSignal | undefined): Promise<RetentionResult> {
+    await this.#prepareAhead(connection)
+    const moved = await this.#moveOn(connection)
     const dropped: number[] = []
     const kept: { number: number; reason: string }[] = []
-    for (const partition of await this.#due()) {
+    for (const partition of await this.#due(connection)) {
       if (signal?.aborted) break
-      const reason = await this.#whyKept(partition)
-      if (reason === undefined && (await this.#drop(partition))) dropped.push(partition.number)
+      const reason = await this.#whyKept(connection, partition)
+      if (reason === undefined && (await this.#drop(connection, partition))) dropped.push(partition.number)
       else kept.push({ number: partition.number, reason: reason ?? 'a transaction is in the way' })
     }
-    await this.#deps.database.query(this.#sql['prune-positions'], [this.#deps.ageMs, PRUNE_ROWS])
+    await connection.query(this.#sql['prune-positions'], [this.#deps.ageMs, PRUNE_ROWS], PATIENCE)
     this.#tell(kept)
     return { moved, dropped, kept }
   }
 
-  async #prepareAhead(): Promise<void> {
-    const { database } = this.#deps
-    const [row] = await database.query<{ future: number }>(this.#sql['count-future-partitions'])
+  async #prepareAhead(connection: PostgresConnection): Promise<void> {
+    const [row] = await connection.query<{ future: number }>(this.#sql['count-future-partitions'])
     for (let ready = row?.future ?? 0; ready < PARTITIONS_AHEAD; ready++) {
-      await database.query(`select ${this.#schema}.add_partition()`)
+      const made = await this.#unlessHeld('A partition could not be made ahead now', () =>
+        connection.query(`select ${this.#schema}.add_partition()`, [], PATIENCE),
+      )
+      if (!made) return
     }
   }
 
-  async #moveOn(): Promise<boolean> {
-    const [row] = await this.#deps.database.query<{ moved: string }>(
-      `select ${this.#schema}.move_on($1::bigint * interval '1 ms') as moved`,
-      [this.#deps.partitionMs ?? DAY_MS],
-    )
-    return row?.moved === 'moved'
+  async #moveOn(connection: PostgresConnection): Promise<boolean> {
+    let isMoved = false
+    await this.#unlessHeld('The log could not go on in its next partition now', async () => {
+      const [row] = await connection.query<{ moved: string }>(
+        `select ${this.#schema}.move_on($1::bigint * interval '1 ms') as moved`,
+        [this.#deps.partitionMs ?? DAY_MS],
+      )
+      isMoved = row?.moved === 'moved'
+    })
+    return isMoved
   }
 
   /** The partitions to drop, oldest first: those that are old, and as many more as are above the limit in bytes. */
-  async #due(): Promise<ClosedPartition[]> {
-    const { database, schema, ageMs, bytes = Infinity } = this.#deps
-    const closed = await database.query<ClosedPartition>(this.#sql['list-closed-partitions'], [schema, ageMs])
+  async #due(connection: PostgresConnection): Promise<ClosedPartition[]> {
+    const { schema, ageMs, bytes = Infinity } = this.#deps
+    const closed = await connection.query<ClosedPartition>(this.#sql['list-closed-partitions'], [schema, ageMs])
     let total = closed.reduce((sum, partition) => sum + partition.bytes, 0)
     return closed.filter((partition) => {
       const isDue = partition.is_old || total > bytes
@@ -104,10 +128,10 @@ export class Retention {
     })
   }
 
-  async #whyKept({ number, state }: ClosedPartition): Promise<string | undefined> {
+  async #whyKept(connection: PostgresConnection, { number, state }: ClosedPartition): Promise<string | undefined> {
     // It was found free of anything when its detachment began.
     if (state !== 'attached') return undefined
-    const reasons = await this.#deps.database.query<{ sink: string | null; lane: number | null; reason: string }>(
+    const reasons = await connection.query<{ sink: string | null; lane: number | null; reason: string }>(
       this.#sql['needs-partition'],
       [number],
     )
@@ -118,25 +142,32 @@ export class Retention {
   }
 
   /** False: something holds it at the moment, and it is tried again next time. */
-  async #drop({ number, state }: ClosedPartition): Promise<boolean> {
-    const { database, log } = this.#deps
+  async #drop(connection: PostgresConnection, { number, state }: ClosedPartition): Promise<boolean> {
     const table = `${this.#schema}.outbox_${number}`
-    try {
+    const isDone = await this.#unlessHeld(`Partition ${number} of the log could not be dropped now`, async () => {
       if (state === 'attached' || state === 'detaching') {
         const how = state === 'attached' ? 'concurrently' : 'finalize'
-        await database.query(`alter table ${this.#schema}.outbox detach partition ${table} ${how}`)
+        await connection.query(`alter table ${this.#schema}.outbox detach partition ${table} ${how}`, [], PATIENCE)
       }
-      if (state !== 'gone') await database.query(`drop table ${table}`)
-      await database.query(this.#sql['forget-partition'], [number])
+      if (state !== 'gone') await connection.query(`drop table ${table}`, [], PATIENCE)
+      await connection.query(this.#sql['forget-partition'], [number])
+    })
+    if (isDone) this.#deps.log.info({ partition: number }, 'Dropped a partition of the log')
+    return isDone
+  }
+
+  /** False: a transaction holds what it needs. */
+  async #unlessHeld(message: string, action: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await action()
+      return true
     } catch (error) {
       // 55P03: lock_timeout. 55000: another process detaches it at this moment.
       const { sqlState } = error as { sqlState?: string }
       if (sqlState !== '55P03' && sqlState !== '55000') throw error
-      log.debug({ partition: number, reason: String(error) }, 'A partition could not be dropped now')
+      this.#deps.log.debug({ reason: String(error) }, message)
       return false
     }
-    log.info({ partition: number }, 'Dropped a partition of the log')
-    return true
   }
 
   #tell(kept: RetentionResult['kept']): void {
