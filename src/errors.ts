@@ -171,8 +171,8 @@ export class LayoutError extends MocaError {
 }
 
 /**
- * A schema in PostgreSQL that this process must not use: it is missing, of another release, or of another namespace.
- * Facts: `schema`, `problem` (`missing`, `older`, `newer`, `changed`, `foreign`), `found`, `expected`.
+ * A schema in PostgreSQL that this process must not use: it is missing, of another release, of another namespace, or a copy in another server.
+ * Facts: `schema`, `problem` (`missing`, `older`, `newer`, `changed`, `foreign`, `copied`), `found`, `expected`.
  */
 export class SchemaError extends MocaError {
   constructor(message: string, facts: ErrorFacts = {}) {

@@ -126,6 +126,7 @@ const SCHEMA_FIXES: Readonly<Record<string, string>> = {
   newer: 'Run a release of Moca that knows this schema.',
   changed: 'Run the release of Moca that made the schema, or set postgres.schema to another one.',
   foreign: 'Set postgres.schema to a schema of this namespace, or choose its --namespace.',
+  copied: 'Run moca outbox rebase, when this PostgreSQL is the one to go on with.',
 }
 
 function adviseOnPostgres(error: MocaError): [fix: string, exitCode: ExitCode] {

@@ -5,6 +5,7 @@ import { SchemaError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
 import type { Lane } from './lane.ts'
+import { requireSchema } from './migrations.ts'
 import { RelaySession, type SessionDeps } from './relay-session.ts'
 import { RelayStore } from './relay-store.ts'
 
@@ -88,8 +89,9 @@ export class Relay<Content> {
     const connection = await connect()
     try {
       const store = new RelayStore(connection, { schema, sink: sinkName, relay: this.id })
+      await requireSchema(connection, { schema, namespace })
       const deployment = await store.deployment()
-      requireHome(deployment, schema, namespace)
+      requireHome(deployment, schema)
       this.#session = new RelaySession({
         ...open(connection, deployment.logId),
         store,
@@ -112,19 +114,11 @@ export class Relay<Content> {
 
 type Deployment = Awaited<ReturnType<RelayStore['deployment']>>
 
-/** Throws SchemaError when this log must not be relayed from here. */
-function requireHome(found: Deployment, schema: string, namespace: string): asserts found is NonNullable<Deployment> {
-  if (!found) throw new SchemaError(`Schema ${schema} is empty. Run moca migrate.`, { schema })
-  if (found.namespace !== namespace) {
-    throw new SchemaError(
-      `Schema ${schema} belongs to namespace ${found.namespace}, not to ${namespace}. Set postgres.schema to one of its own.`,
-      { schema, expected: namespace, found: found.namespace },
-    )
-  }
-  if (!found.isHome) {
-    throw new SchemaError(
-      `The log in schema ${schema} was copied to another PostgreSQL, where transaction ids are counted anew. Nothing is relayed until moca outbox rebase.`,
-      { schema },
-    )
-  }
+/** Throws SchemaError when this log is a copy, in another cluster than its transaction ids are from. */
+function requireHome(found: Deployment, schema: string): asserts found is NonNullable<Deployment> {
+  if (found?.isHome) return
+  throw new SchemaError(
+    `The log in schema ${schema} was copied to another PostgreSQL, where transaction ids are counted anew. Nothing is relayed until moca outbox rebase.`,
+    { schema, problem: 'copied' },
+  )
 }
