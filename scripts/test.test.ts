@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { mayLeaveOut } from './test-groups.ts'
 
 /** Runs scripts/test.ts on one test file with this text; gives its exit code and its closing line. */
 function runTests(text: string): { code: number | null; output: string; closing: string | undefined } {
@@ -45,4 +46,11 @@ test('fails for a pattern that matches no file', () => {
   })
   assert.equal(status, 1)
   assert.match(stdout, /matches no file\n\n0 passed, 0 failed\n$/)
+})
+
+test('a group that cannot run is left out, but not when it was asked for by name, and never in CI', () => {
+  assert.equal(mayLeaveOut('distribution', [], undefined), true)
+  assert.equal(mayLeaveOut('distribution', ['unit'], ''), true)
+  assert.equal(mayLeaveOut('distribution', ['distribution'], undefined), false)
+  assert.equal(mayLeaveOut('distribution', [], 'true'), false)
 })
