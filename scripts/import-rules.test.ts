@@ -29,7 +29,7 @@ test('refuses an import that points up, a type and a lazy one too, and names its
 
 test('refuses that features import each other', () => {
   assert.deepEqual(problems({ 'src/queue/keys.ts': '', 'src/events/emitter.ts': "import '../queue/keys.ts'\n" }), [
-    "src/events/emitter.ts:1 imports '../queue/keys.ts': events may use only job, errors, clock, logger, service, redis of src",
+    "src/events/emitter.ts:1 imports '../queue/keys.ts': events may use only job, doctype, errors, clock, logger, service, redis of src",
   ])
 })
 

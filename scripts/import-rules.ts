@@ -5,7 +5,7 @@ import { dirname, join, normalize } from 'node:path/posix'
 // import ('../queue/x.ts'), not the folder it leads to, and cannot say "anything but"; hence this table.
 
 /** What every part may use: it knows nothing of Redis, SQL or Kafka. */
-const BASE = ['job', 'errors', 'clock', 'logger', 'service']
+const BASE = ['job', 'doctype', 'errors', 'clock', 'logger', 'service']
 const SERVERS = ['redis', 'postgres']
 const FEATURES = ['queue', 'scheduler', 'events', 'outbox', 'search']
 
@@ -22,7 +22,9 @@ export const MAY_IMPORT: Record<string, readonly string[]> = {
   // Pure: states, transitions, times. Everything may depend on it, so it depends on next to nothing.
   job: ['errors', 'clock', 'logger'],
 
-  // Apps carry subscriptions.
+  // What an application says of a table.
+  doctype: ['job', 'errors'],
+  // Apps carry subscriptions and doctypes.
   config: [...BASE, 'events'],
   // The connection: reconnecting, deadlines, errors. It knows no key and no script.
   redis: [...BASE],

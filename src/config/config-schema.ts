@@ -207,7 +207,9 @@ export const configSchema = z
       context.addIssue({ code: 'custom', path, message: expected })
     const names = new Set<string>()
     const owners = new Map<string, string>()
-    for (const [index, { name, jobs, subscriptions = [] }] of apps.entries()) {
+    const doctypeNames = new Map<string, string>()
+    const tables = new Map<string, string>()
+    for (const [index, { name, jobs, subscriptions = [], doctypes = [] }] of apps.entries()) {
       if (names.has(name)) refuse(['apps', index, 'name'], 'a name that no other app has')
       names.add(name)
       const contracts = [
@@ -230,6 +232,17 @@ export const configSchema = z
             `a queue of this configuration (${Object.keys(queues).join(', ')}), not ${queue}`,
           )
         }
+      }
+      for (const doctype of doctypes) {
+        const path = ['apps', index, 'doctypes', doctype.name]
+        const owner = doctypeNames.get(doctype.name)
+        if (owner !== undefined) refuse(path, `a name that no other doctype has (app ${owner} has it too)`)
+        doctypeNames.set(doctype.name, name)
+        const table = JSON.stringify([doctype.schema, doctype.table])
+        const other = tables.get(table)
+        if (other !== undefined)
+          refuse([...path, 'table'], `a table that no other doctype has (it is that of ${other})`)
+        tables.set(table, doctype.name)
       }
     }
   })

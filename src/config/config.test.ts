@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { ConfigError } from '../errors.ts'
 import { defineJob } from '../job/job.ts'
 import { defineSubscription } from '../events/subscription.ts'
+import { defineDoctype } from '../doctype.ts'
 import { defineApp, requirePostgres, resolveConfig } from './config.ts'
 import type { ConfigInput } from './options.ts'
 
@@ -227,11 +228,30 @@ test('refuses two subscriptions of one name, and one of a queue that does not ex
   assert.match(message, /apps\.2\.subscriptions\.bills\.queue: expected a queue of this configuration .*, not bills/)
 })
 
+test('refuses doctypes of one name, or of one table', () => {
+  const city = defineDoctype({ name: 'City', table: 'city', key: 'id' })
+  const town = defineDoctype({ name: 'Town', table: 'city', key: 'id' })
+  const apps = ['a', 'b'].map((name) => defineApp({ name, doctypes: [city], handlers }))
+  const { message } = problem({ apps: [...apps, defineApp({ name: 'c', doctypes: [town], handlers })] })
+  assert.match(message, /apps\.1\.doctypes\.City: expected a name that no other doctype has \(app a has it too\)/)
+  assert.match(
+    message,
+    /apps\.2\.doctypes\.Town\.table: expected a table that no other doctype has \(it is that of City\)/,
+  )
+})
+
 test('defineApp refuses what is no app', () => {
   const good = { name: 'shop', jobs: [sendInvoice], handlers }
-  assert.deepEqual(defineApp(good), { ...good, subscriptions: [] })
-  assert.deepEqual(defineApp({ name: 'a', handlers }), { name: 'a', jobs: [], subscriptions: [], handlers })
+  assert.deepEqual(defineApp(good), { ...good, subscriptions: [], doctypes: [] })
+  assert.deepEqual(defineApp({ name: 'a', handlers }), {
+    name: 'a',
+    jobs: [],
+    subscriptions: [],
+    doctypes: [],
+    handlers,
+  })
   assert.throws(() => defineApp({ ...good, subscriptions: [sendInvoice] as never }), /made by defineSubscription/)
+  assert.throws(() => defineApp({ ...good, doctypes: [{ name: 'City' }] as never }), /made by defineDoctype/)
   assert.throws(() => defineApp({ ...good, name: 'My Shop' }), /name must be 1 to 64/)
   assert.throws(() => defineApp({ ...good, jobs: ['invoice.send'] as never }), /made by defineJob/)
   assert.throws(() => defineApp({ ...good, handlers: {} as never }), /handlers must be a function/)

@@ -1,4 +1,5 @@
 import { ConfigError } from '../errors.ts'
+import type { Doctype } from '../doctype.ts'
 import type { Subscription } from '../events/subscription.ts'
 import type { Job } from '../job/job.ts'
 import { configSchema } from './config-schema.ts'
@@ -78,23 +79,26 @@ export function defineConfig(input: ConfigInput): ConfigInput {
 const APP_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/
 
 /**
- * Bundles an application's jobs and subscriptions. Throws ConfigError for anything that cannot be used.
+ * Bundles an application's jobs, subscriptions and doctypes. Throws ConfigError for anything that cannot be used.
  * @example defineApp({ name: 'billing', jobs: [sendInvoice], subscriptions: [orderMails], handlers: () => import("./handlers.ts") })
  */
 export function defineApp(input: AppInput): App {
-  const { name, jobs = [], subscriptions = [], handlers, ...unknown } = input
+  const { name, jobs = [], subscriptions = [], doctypes = [], handlers, ...unknown } = input
   const strange = Object.keys(unknown)[0]
-  if (strange !== undefined) refuseApp(strange, 'left out; known are name, jobs, subscriptions, handlers')
+  if (strange !== undefined) refuseApp(strange, 'left out; known are name, jobs, subscriptions, doctypes, handlers')
   if (typeof name !== 'string' || !APP_NAME.test(name))
     refuseApp('name', '1 to 64 of a-z 0-9 _ -, beginning with a letter or digit')
   if (!Array.isArray(jobs) || !jobs.every(isJob)) refuseApp('jobs', 'a list of jobs made by defineJob')
   if (!Array.isArray(subscriptions) || !subscriptions.every(isSubscription))
     refuseApp('subscriptions', 'a list of subscriptions made by defineSubscription')
+  if (!Array.isArray(doctypes) || !doctypes.every(isDoctype))
+    refuseApp('doctypes', 'a list of doctypes made by defineDoctype')
   if (typeof handlers !== 'function') refuseApp('handlers', 'a function that imports the module with the handlers')
   return Object.freeze({
     name,
     jobs: Object.freeze([...jobs]),
     subscriptions: Object.freeze([...subscriptions]),
+    doctypes: Object.freeze([...doctypes]),
     handlers,
   })
 }
@@ -109,6 +113,10 @@ function isJob(value: unknown): value is Job {
 
 function isSubscription(value: unknown): value is Subscription {
   return typeof value === 'object' && value !== null && 'topics' in value && 'job' in value && isJob(value.job)
+}
+
+function isDoctype(value: unknown): value is Doctype {
+  return typeof value === 'object' && value !== null && 'table' in value && 'key' in value && 'omit' in value
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Doctype } from '../doctype.ts'
 import type { Subscription } from '../events/subscription.ts'
 import type { Duration } from '../job/duration.ts'
 import type { Job } from '../job/job.ts'
@@ -130,11 +131,12 @@ export interface WorkerInput {
   readonly healthHost?: string
 }
 
-/** A bundle that an application installs: its jobs, its subscriptions, and where their handlers are. Made by `defineApp`. */
+/** A bundle that an application installs: its jobs, subscriptions and doctypes, and where their handlers are. Made by `defineApp`. */
 export interface App {
   readonly name: string
   readonly jobs: readonly Job[]
   readonly subscriptions: readonly Subscription[]
+  readonly doctypes: readonly Doctype[]
   readonly handlers: AppInput['handlers']
 }
 
@@ -145,6 +147,8 @@ export interface AppInput {
   readonly jobs?: readonly Job[]
   /** Each made by `defineSubscription`. Workers and relays register them when they start. Default: none. */
   readonly subscriptions?: readonly Subscription[]
+  /** Each made by `defineDoctype`. Their tables can be captured (`moca outbox capture`). Default: none. */
+  readonly doctypes?: readonly Doctype[]
   /** Loaded by workers only, so that producers do not carry worker code. The handlers are the exports of the module. */
   readonly handlers: () => Promise<object>
 }
