@@ -19,6 +19,19 @@ export function parseTime(flag: string, text: string | undefined): number | unde
   }
 }
 
+/** An instant as a flag gives it: a time of day in ISO 8601, or a length of time ago. */
+export function parseInstant(flag: string, text: string | undefined): Date | undefined {
+  if (text === undefined) return undefined
+  // A number alone would be read as a year.
+  const isDate = /^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(Date.parse(text))
+  if (isDate) return new Date(text)
+  try {
+    return new Date(Date.now() - parseDuration(text as Duration, flag))
+  } catch {
+    throw refuse(flag, 'an instant like 2026-11-25T08:00:00Z, or a time ago like 10m, 2h or 7d', text)
+  }
+}
+
 function refuse(flag: string, expected: string, found: string): OptionError {
   return new OptionError(`${flag} must be ${expected}; found ${JSON.stringify(found)}`, {
     option: flag,

@@ -40,6 +40,11 @@ export class Output {
     if (!this.#isQuiet) process.stderr.write(`${text}\n`)
   }
 
+  /** Something that a person should know, and a program may overhear. */
+  warn(text: string): void {
+    process.stderr.write(`${this.style('yellow', text)}\n`)
+  }
+
   fail({ error, code, context, cause, fix, exitCode }: Explanation, stack: string | undefined): void {
     if (this.isJson) {
       process.stderr.write(`${maskUrls(JSON.stringify({ error, code, context, cause, fix, exitCode }))}\n`)

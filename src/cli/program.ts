@@ -66,6 +66,11 @@ function describeProgram({ output }: Context, choose: Choose): Command {
     queue.addHelpText('after', examples('moca queue status', 'moca queue retry --all-failed --older-than 1h')),
     choose,
   )
+  const outbox = program.command('outbox').description('look at the outbox, and tell its relays what to do')
+  describeOutbox(
+    outbox.addHelpText('after', examples('moca outbox status --parked', 'moca outbox redrive --since 1h --dry-run')),
+    choose,
+  )
   program
     .command('verify')
     .description('account for every job; exit code 1 on any difference')
@@ -179,6 +184,67 @@ function describeQueue(queue: Command, choose: Choose): void {
     .argument('<job-id>')
     .addHelpText('after', examples('moca queue cancel default.0.1732464000000-5'))
     .action((id, _, command) => choose(command, (context) => cancelJob(context, id)))
+}
+
+// Loaded when they run: only those who have PostgreSQL need them.
+function describeOutbox(outbox: Command, choose: Choose): void {
+  outbox
+    .command('status')
+    .description('what waits, who relays it, what stands still and why')
+    .option('--parked', 'list the parked keys, too')
+    .option('--watch', 'again every second')
+    .addHelpText('after', examples('moca outbox status --watch', 'moca outbox status --parked --json'))
+    .action((options, command) =>
+      choose(command, async (context) => {
+        const { showOutbox } = await import('./outbox-status.ts')
+        return showOutbox(context, options)
+      }),
+    )
+  const wishes = {
+    retry: 'send a parked key again: its first row and all behind it',
+    skip: 'leave out the first row of a parked key for good, and send what is behind it; asks before',
+    discard: 'leave out all rows that wait with a parked key for good; asks before',
+  } as const
+  for (const wish of ['retry', 'skip', 'discard'] as const) {
+    const command = outbox
+      .command(wish)
+      .description(wishes[wish])
+      .argument('[key]', 'as moca outbox status --parked shows it')
+      .option('--all', 'every parked key')
+      .option('--sink <name>', 'of this sink only')
+      .option('--dry-run', 'only say what would be done')
+      .addHelpText(
+        'after',
+        examples(`moca outbox ${wish} customer:7`, `moca outbox ${wish} --all --sink queue --dry-run`),
+      )
+    if (wish !== 'retry') command.option('--force', 'do not ask')
+    command.action((key, options, command) =>
+      choose(command, async (context) => {
+        const { freeParkedKey } = await import('./outbox-parked-key.ts')
+        return freeParkedKey(context, wish, key, options)
+      }),
+    )
+  }
+  outbox
+    .command('redrive')
+    .description('send again what a sink forgot, however old it is; asks before')
+    .option(
+      '--since <instant>',
+      'an instant, or a time ago, e.g. 1h: what was forgotten and is older is left out for good',
+    )
+    .option('--sink <name>', 'of this sink only')
+    .option('--force', 'do not ask')
+    .option('--dry-run', 'only say how much')
+    .addHelpText(
+      'after',
+      examples('moca outbox redrive --since 1h --dry-run', 'moca outbox redrive --since 2026-11-25T08:00:00Z'),
+    )
+    .action((options, command) =>
+      choose(command, async (context) => {
+        const { redrive } = await import('./outbox-redrive.ts')
+        return redrive(context, options)
+      }),
+    )
 }
 
 function examples(...lines: string[]): string {

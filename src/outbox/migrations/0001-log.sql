@@ -15,6 +15,18 @@ create table :"schema".deployment (
   created_at timestamptz not null default clock_timestamp()
 );
 
+-- Each time that the present database was accepted as the truth (`moca outbox rebase`): a life of the log ended, and another one began.
+create table :"schema".rebase (
+  -- Rows up to it were recorded before, and had all been committed; later ones lie above it. Transaction ids of the two have nothing to do
+  -- with each other: the database may be another one.
+  floor_seq bigint primary key,
+  -- The log's until then.
+  log_id uuid not null,
+  system_identifier bigint not null,
+  wished_by text,
+  at timestamptz not null default clock_timestamp()
+);
+
 -- CACHE 1: a session that kept numbers to itself would use one that is lower than that of a later transaction of the same key.
 create sequence :"schema".outbox_seq as bigint minvalue 1 cache 1;
 
@@ -216,6 +228,7 @@ create table :"schema".subscription_lane (
 
 -- Keys that a sink does not go on with, because of their first event. Kept when they are free again: who wished it, and when.
 create table :"schema".parked_key (
+  id bigint generated always as identity unique,
   sink text not null,
   lane smallint not null,
   key text not null,
