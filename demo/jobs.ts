@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { defineJob } from '../src/index.ts'
+import { ENRICH_ATTEMPTS, TALLY } from './recorded.ts'
 
 // The contracts, shared by the importer and the workers.
 
@@ -20,7 +21,7 @@ export const enrichCity = defineJob({
   payload: cityRow,
   queue: 'default',
   timeout: '30s',
-  retry: { attempts: 3, backoff: 'fixed', delay: '400ms' },
+  retry: { attempts: ENRICH_ATTEMPTS, backoff: 'fixed', delay: '400ms' },
 })
 
 /** One after another per country, in the order of enqueuing: enqueued with the country's code as its key. */
@@ -47,6 +48,15 @@ export const writeReport = defineJob({
   queue: 'long',
   timeout: '60s',
   retry: { attempts: 6, backoff: 'fixed', delay: '500ms' },
+})
+
+/** Recorded in transactions: one after another per country, in the order of commits. */
+export const tallyCountry = defineJob({
+  type: TALLY,
+  payload: z.object({ subject: z.string(), number: z.number().int() }),
+  queue: 'default',
+  timeout: '30s',
+  retry: { attempts: 6, backoff: 'fixed', delay: '200ms' },
 })
 
 /** A job's name in the words of the application. Known before the job has an id; equal for every try to enqueue it. */

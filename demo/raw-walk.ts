@@ -38,6 +38,17 @@ export interface RawWalk {
   readonly reportedLost: number
   /** How many lives of the server Moca noted. */
   readonly boots: number
+  /** How far each lane of the outbox has come, by Redis's word. */
+  readonly positions: ReadonlyMap<string, RawPosition>
+}
+
+/** The last batch of a lane that Redis took. */
+export interface RawPosition {
+  readonly logId: string
+  readonly n: number
+  readonly epoch: number
+  readonly rows: number
+  readonly digest: string
 }
 
 const PAGE = 1_000
@@ -60,7 +71,17 @@ export async function walk(redis: RawRedis, namespace: string): Promise<RawWalk>
     .flatMap((text) => Object.values(JSON.parse(text) as Record<string, { lost: number }>))
     .reduce((sum, { lost }) => sum + lost, 0)
   const boots = await redis.send<number>('XLEN', `${prefix}boots`)
-  return { queues, jobs, findings, reportedLost, boots }
+  const positions = readPositions(pairs(await redis.send<string[]>('HGETALL', `${prefix}relay`)))
+  return { queues, jobs, findings, reportedLost, boots, positions }
+}
+
+function readPositions(relay: ReadonlyMap<string, string>): Map<string, RawPosition> {
+  return new Map(
+    [...relay].map(([lane, text]) => {
+      const [logId = '', n, epoch, rows, digest = ''] = text.split(' ')
+      return [lane, { logId, n: Number(n), epoch: Number(epoch), rows: Number(rows), digest }]
+    }),
+  )
 }
 
 async function walkQueue(redis: RawRedis, prefix: string, name: string) {

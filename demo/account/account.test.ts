@@ -85,6 +85,7 @@ function account({ expectation, journal, ledger, reports, evidence, ...run }: Ru
     findings: run.findings,
     reportedLost: run.reportedLost,
     boots: run.boots,
+    positions: new Map(),
   }
   return makeAccount({
     expectation: expectation satisfies Expectation,
@@ -406,6 +407,7 @@ describe('a Redis that was put back', () => {
       findings: [],
       reportedLost: 0,
       boots: 1,
+      positions: new Map(),
     }
     run.evidence.rewind = { frozenAtUs: 1_150, restartedAtUs: 2_550, walk }
     forgetAttempts(run, REPORT)

@@ -1,5 +1,5 @@
 import type { Expectation } from '../cities.ts'
-import { enrichCity } from '../jobs.ts'
+import { ENRICH_ATTEMPTS } from '../recorded.ts'
 import type { AcceptedJob } from './accepted-jobs.ts'
 import type { Facts } from './evidence.ts'
 import type { Problem, ProblemKind } from './problem.ts'
@@ -22,8 +22,8 @@ function judgeJob({ id, business }: AcceptedJob, facts: Facts, expectation: Expe
   if (place === 'dead') {
     const failures = facts.failures.get(id) ?? 0
     if (!shouldDie) return problem('wrongly-dead', `a dead letter after ${failures} failures`)
-    const { attempts } = enrichCity.retry
-    if (failures < attempts) return problem('not-retried', `a dead letter after ${failures} of ${attempts} attempts`)
+    if (failures < ENRICH_ATTEMPTS)
+      return problem('not-retried', `a dead letter after ${failures} of ${ENRICH_ATTEMPTS} attempts`)
     return []
   }
   if (place !== undefined) return problem('unfinished', `${place}${isDone ? ', although it was done' : ''}`)

@@ -7,9 +7,12 @@ export interface OutOfOrder {
   readonly later: AcceptedJob
 }
 
+/** What of a handler's line tells whether it is stale. */
+type Attempt = Pick<LedgerLine, 'id' | 'queue' | 'key' | 'fence' | 'us'>
+
 /** Lines written under a fence when a higher one of the same job, or of the same key, was already at work: they count for nothing. */
-export function staleLines(ledger: readonly LedgerLine[]): Set<LedgerLine> {
-  const stale = new Set<LedgerLine>()
+export function staleLines<Line extends Attempt>(ledger: readonly Line[]): Set<Line> {
+  const stale = new Set<Line>()
   const highest = new Map<string, bigint>()
   for (const line of ledger.toSorted((a, b) => a.us - b.us)) {
     const fence = BigInt(line.fence)

@@ -25,3 +25,19 @@ export type ProblemKind =
   | 'count' // a counter of Moca differs from the evidence
   | 'report' // a country's report is missing or wrong
   | 'not-tried' // a kill that should have happened did not, or proved nothing
+  | 'document-lost' // committed, and not in the table
+  | 'document-wrong' // in the table otherwise than the last committed change left it
+  | 'document-unknown' // in the table, and no committed transaction left it there
+  | 'unsettled' // nobody found out whether a transaction was committed
+  | 'log-row-missing' // recorded by a committed transaction, and not in Moca's log
+  | 'log-row-wrong' // in the log twice, or as something else
+  | 'log-row-unknown' // in the log, and recorded by no committed transaction
+  | 'log-out-of-order' // in the log behind a later one of its key
+  | 'event-lost' // recorded, never delivered to a subscription, and not in Redis
+  | 'event-unfinished' // still in Redis
+  | 'event-wrongly-dead'
+  | 'event-not-dead' // of a bad row, and delivered
+  | 'event-not-retried' // of a bad row, and died before its attempts were used up
+  | 'event-out-of-order'
+  | 'event-unknown' // delivered, and recorded by no committed transaction, or for somebody else
+  | 'position' // PostgreSQL and Redis say otherwise how far a lane has come
