@@ -14,6 +14,9 @@ import { waitUntilStopped } from './worker-processes.ts'
 // Damage that Moca cannot prevent and that the account must find.
 
 const PROGRAM = fileURLToPath(new URL('fault-process.ts', import.meta.url))
+const LOG_PROGRAM = fileURLToPath(new URL('log-fault-process.ts', import.meta.url))
+
+export type LogFault = 'log-row-deleted' | 'events-swapped'
 
 /** Has another process do the damage; resolves with what it did. */
 export async function plantByProcess(
@@ -23,6 +26,12 @@ export async function plantByProcess(
   signal: AbortSignal,
 ): Promise<string> {
   const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, fault, redisUrl, namespace], { signal })
+  return stdout.trim()
+}
+
+/** As `plantByProcess`, for damage to the log. */
+export async function plantInLog(fault: LogFault, databaseUrl: string, signal: AbortSignal): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, [LOG_PROGRAM, fault, databaseUrl], { signal })
   return stdout.trim()
 }
 

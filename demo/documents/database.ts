@@ -1,0 +1,24 @@
+import { readFile } from 'node:fs/promises'
+import { Outbox } from '../../src/outbox/outbox.ts'
+import { migrate } from '../../src/outbox/migrations.ts'
+import { PostgresConnection } from '../../src/postgres/connection.ts'
+
+export const SCHEMA = 'moca'
+const MAX_BYTES = 1_048_576
+
+/** Makes the tables of the application and those of Moca. */
+export async function prepareDatabase(url: string, namespace: string): Promise<void> {
+  const connection = await PostgresConnection.open({ url }, 'demo')
+  try {
+    const text = await readFile(new URL('schema.sql', import.meta.url), 'utf8')
+    for (const statement of text.split(/;\n/)) if (statement.trim() !== '') await connection.query(statement)
+    await migrate(connection, { schema: SCHEMA, namespace, maxBytes: MAX_BYTES })
+  } finally {
+    connection.destroy()
+  }
+}
+
+/** What writers record with. */
+export function openOutbox(): Outbox {
+  return new Outbox({ schema: SCHEMA, source: 'demo', maxBytes: MAX_BYTES })
+}
