@@ -94,6 +94,8 @@ const outbox = z
         .prefault({}),
       redriveMax: duration(0, '3650d').default(600_000),
       maxBytes: whole(1, 512 * 1024 * 1024).default(1024 * 1024),
+      healthPort: whole(0, 65_535).optional(),
+      healthHost: text(/^[\w.:-]+$/, 'an address or host name').optional(),
     },
     'an object of settings for the outbox',
   )

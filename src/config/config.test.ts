@@ -38,6 +38,8 @@ test('fills in every default', () => {
     retention: { ageMs: 7 * 24 * 3_600_000, bytes: undefined },
     redriveMaxMs: 600_000,
     maxBytes: 1024 * 1024,
+    healthPort: undefined,
+    healthHost: undefined,
   })
   assert.deepEqual(config.events, { source: undefined, perDoctypeTopics: false })
 })

@@ -41,6 +41,8 @@ export interface MocaConfig {
     readonly retention: { readonly ageMs: number; readonly bytes: number | undefined }
     readonly redriveMaxMs: number
     readonly maxBytes: number
+    readonly healthPort: number | undefined
+    readonly healthHost: string | undefined
   }
   readonly events: { readonly source: string | undefined; readonly perDoctypeTopics: boolean }
 }
@@ -239,6 +241,8 @@ function complete(parsed: Parsed): MocaConfig {
       retention: Object.freeze({ ageMs: outbox.retention.age, bytes: outbox.retention.bytes }),
       redriveMaxMs: outbox.redriveMax,
       maxBytes: outbox.maxBytes,
+      healthPort: outbox.healthPort,
+      healthHost: outbox.healthHost,
     },
     events: { source: events.source, perDoctypeTopics: events.perDoctypeTopics },
   }

@@ -73,6 +73,10 @@ export interface OutboxInput {
   readonly redriveMax?: Duration
   /** Longest event, or payload of a job, in bytes as JSON: larger ones fail the transaction. Takes effect by `moca migrate`. Default 1 MiB. */
   readonly maxBytes?: number
+  /** Port for /healthz, /readyz and /metrics of relay processes. Default: none. */
+  readonly healthPort?: number
+  /** Address for that port. Default: all addresses, because probes come from outside. */
+  readonly healthHost?: string
 }
 
 export interface EventsInput {

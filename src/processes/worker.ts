@@ -2,7 +2,7 @@ import { systemClock } from '../clock.ts'
 import { resolveConfig } from '../config/config.ts'
 import { closest } from '../job/closest.ts'
 import type { ConfigInput } from '../config/options.ts'
-import { ConfigError, MocaError, OptionError } from '../errors.ts'
+import { OptionError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import { createMoca, type Moca } from '../moca.ts'
 import { describeUrl } from '../redis/connection.ts'
@@ -11,6 +11,7 @@ import { createWorker } from '../worker.ts'
 import { untilEmpty } from './burst.ts'
 import { loadHandlers } from './handlers.ts'
 import { WorkerMetrics } from './worker-metrics.ts'
+import { aborted, connectPatiently, listen } from './start-up.ts'
 import { judgeReadiness } from './worker-readiness.ts'
 
 export interface WorkerProcessOptions {
@@ -28,9 +29,6 @@ export interface WorkerProcessOptions {
   /** Aborts when the process is asked to stop. */
   readonly stop: AbortSignal
 }
-
-/** A connection normally is there by then. */
-const SOON_MS = 500
 
 /** A worker from its configuration to its clean end. Rejects with what makes work impossible, before any work is begun. */
 export async function runWorkerProcess(options: WorkerProcessOptions): Promise<void> {
@@ -50,8 +48,16 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<v
     onError: (error) => log.warn({ reason: error.message }, 'An error of the server that answers probes; it goes on'),
   })
   try {
-    await listen(health, options, moca)
-    if (!(await connectPatiently(moca, log, stop))) return
+    await listen(health, {
+      port: options.healthPort ?? config.worker.healthPort,
+      host: options.healthHost ?? config.worker.healthHost,
+      option: 'worker.healthPort',
+      log,
+    })
+    if (
+      !(await connectPatiently(() => moca.connect(), { name: 'Redis', at: describeUrl(config.redis.url) }, log, stop))
+    )
+      return
     await Promise.race([worker.start(), aborted(stop)])
     const served = { queues: Object.keys(queues), types: new Set(handlers.map(({ job }) => job.type)) }
     await (isBurst ? untilEmpty(moca, worker, served, stop) : aborted(stop))
@@ -80,52 +86,4 @@ function servedQueues(
     })
   }
   return Object.fromEntries(names.map((name) => [name, concurrency === undefined ? {} : { concurrency }]))
-}
-
-async function listen(health: HealthServer, options: WorkerProcessOptions, { config }: Moca): Promise<void> {
-  const port = options.healthPort ?? config.worker.healthPort
-  if (port === undefined) return
-  const bound = await health.start(port, options.healthHost ?? config.worker.healthHost).catch((error: Error) => {
-    throw new ConfigError(`Cannot answer probes on port ${port}: ${error.message}`, {
-      option: 'worker.healthPort',
-      found: port,
-    })
-  })
-  options.log.info({ port: bound }, 'Answering /healthz, /readyz and /metrics')
-}
-
-/** Waits for a server that is not there yet. False: asked to stop meanwhile. Rejects when waiting cannot help. */
-async function connectPatiently(moca: Moca, log: Logger, stop: AbortSignal): Promise<boolean> {
-  const late = new AbortController()
-  void systemClock.wait(SOON_MS, late.signal).then(() => {
-    if (late.signal.aborted || stop.aborted) return
-    log.warn({ redis: describeUrl(moca.config.redis.url) }, 'Waiting for Redis')
-  })
-  try {
-    while (!stop.aborted) {
-      const connected = await Promise.race([tryConnect(moca), aborted(stop)])
-      if (connected) return true
-    }
-    return false
-  } finally {
-    late.abort()
-  }
-}
-
-/** False: it may yet come up. */
-async function tryConnect(moca: Moca): Promise<boolean> {
-  try {
-    await moca.connect()
-    return true
-  } catch (error) {
-    if (error instanceof MocaError && error.retryable) return false
-    throw error
-  }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }
