@@ -88,6 +88,17 @@ function describeProgram({ output }: Context, choose: Choose): Command {
         return migrateSchema(context, options)
       }),
     )
+  program
+    .command('doctor')
+    .description('look at servers, schema, queues, outbox and apps; exit code 1 when something is wrong')
+    .option('--fix', 'mend what can be mended safely: migrations, partitions')
+    .addHelpText('after', examples('moca doctor', 'moca doctor --fix', 'moca doctor --json'))
+    .action((options, command) =>
+      choose(command, async (context) => {
+        const { runDoctor } = await import('./doctor.ts')
+        return runDoctor(context, options)
+      }),
+    )
   return inheritSettings(program)
 }
 

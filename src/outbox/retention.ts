@@ -1,7 +1,8 @@
 import type { Logger } from '../logger.ts'
-import type { PostgresConnection } from '../postgres/connection.ts'
+import type { PostgresConnection, Queryable } from '../postgres/connection.ts'
 import type { Database } from '../postgres/database.ts'
 import { RepeatedWarning } from '../service/repeated-warning.ts'
+import { addPartition, countPartitionsAhead, PARTITIONS_AHEAD } from './partitions.ts'
 import { loadStatements, quoteIdentifier } from './statements.ts'
 
 export interface RetentionDeps {
@@ -26,21 +27,13 @@ export interface RetentionResult {
   readonly kept: readonly { readonly number: number; readonly reason: string }[]
 }
 
-/** Partitions that are ready before they are needed: making one takes no lock that a writer waits for, but it may have to wait itself. */
-const PARTITIONS_AHEAD = 2
 const DAY_MS = 86_400_000
 const PRUNE_ROWS = 10_000
 const LOCK_TIMEOUT_MS = 2_000
 // A detachment waits for each transaction that is in its way, one after another, and for each so long as a lock may take.
 const PATIENCE = { replyTimeoutMs: 120_000 }
 
-const NAMES = [
-  'list-closed-partitions',
-  'needs-partition',
-  'forget-partition',
-  'count-future-partitions',
-  'prune-positions',
-] as const
+const NAMES = ['list-closed-partitions', 'needs-partition', 'forget-partition', 'prune-positions'] as const
 
 interface ClosedPartition {
   readonly number: number
@@ -78,6 +71,16 @@ export class Retention {
     }
   }
 
+  /** The partitions that are due and must stay, and why. Changes nothing. */
+  async review(database: Queryable): Promise<RetentionResult['kept']> {
+    const kept: { number: number; reason: string }[] = []
+    for (const partition of await this.#due(database)) {
+      const reason = await this.#whyKept(database, partition)
+      if (reason !== undefined) kept.push({ number: partition.number, reason })
+    }
+    return kept
+  }
+
   async #runOn(connection: PostgresConnection, signal: AbortSignal | undefined): Promise<RetentionResult> {
     await this.#prepareAhead(connection)
     const moved = await this.#moveOn(connection)
@@ -95,10 +98,9 @@ export class Retention {
   }
 
   async #prepareAhead(connection: PostgresConnection): Promise<void> {
-    const [row] = await connection.query<{ future: number }>(this.#sql['count-future-partitions'])
-    for (let ready = row?.future ?? 0; ready < PARTITIONS_AHEAD; ready++) {
+    for (let ready = await countPartitionsAhead(connection, this.#deps.schema); ready < PARTITIONS_AHEAD; ready++) {
       const made = await this.#unlessHeld('A partition could not be made ahead now', () =>
-        connection.query(`select ${this.#schema}.add_partition()`, [], PATIENCE),
+        addPartition(connection, this.#deps.schema, PATIENCE.replyTimeoutMs),
       )
       if (!made) return
     }
@@ -117,9 +119,9 @@ export class Retention {
   }
 
   /** The partitions to drop, oldest first: those that are old, and as many more as are above the limit in bytes. */
-  async #due(connection: PostgresConnection): Promise<ClosedPartition[]> {
+  async #due(database: Queryable): Promise<ClosedPartition[]> {
     const { schema, ageMs, bytes = Infinity } = this.#deps
-    const closed = await connection.query<ClosedPartition>(this.#sql['list-closed-partitions'], [schema, ageMs])
+    const closed = await database.query<ClosedPartition>(this.#sql['list-closed-partitions'], [schema, ageMs])
     let total = closed.reduce((sum, partition) => sum + partition.bytes, 0)
     return closed.filter((partition) => {
       const isDue = partition.is_old || total > bytes
@@ -128,10 +130,10 @@ export class Retention {
     })
   }
 
-  async #whyKept(connection: PostgresConnection, { number, state }: ClosedPartition): Promise<string | undefined> {
+  async #whyKept(database: Queryable, { number, state }: ClosedPartition): Promise<string | undefined> {
     // It was found free of anything when its detachment began.
     if (state !== 'attached') return undefined
-    const reasons = await connection.query<{ sink: string | null; lane: number | null; reason: string }>(
+    const reasons = await database.query<{ sink: string | null; lane: number | null; reason: string }>(
       this.#sql['needs-partition'],
       [number],
     )
