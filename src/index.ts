@@ -2,6 +2,7 @@
 
 export { type ConfigInput, type App, type AppInput, type QueueInput, type WorkerInput } from './config/options.ts'
 export { defineApp, defineConfig, type MocaConfig } from './config/config.ts'
+export { defineDoctype, type Doctype, type DoctypeOptions } from './doctype.ts'
 export {
   AccessError,
   ClosedError,
@@ -44,6 +45,8 @@ export {
 export type { RetryOptions } from './job/retry-policy.ts'
 export type { Logger } from './logger.ts'
 export { createMoca, type Moca, type MocaOptions } from './moca.ts'
+export type { Outbox, RecordedJob, RecordOptions } from './outbox/outbox.ts'
+export type { SqlExecutor } from './outbox/sql-executor.ts'
 export type { BulkResult, PurgeFilter, RetryFilter } from './queue/inspector/bulk-move.ts'
 export type { LossReport, QueueCounts, WorkerView } from './queue/inspector/inspector.ts'
 export type { JobPage, ListFilter } from './queue/inspector/job-list.ts'

@@ -2,6 +2,7 @@ import { systemClock } from './clock.ts'
 import { type MocaConfig, resolveConfig } from './config/config.ts'
 import type { ConfigInput } from './config/options.ts'
 import { type Logger, silentLogger } from './logger.ts'
+import { Outbox } from './outbox/outbox.ts'
 import { Inspector } from './queue/inspector/inspector.ts'
 import { JobQueue } from './queue/job-queue.ts'
 import { type Loss, LossDetector } from './queue/loss-detector.ts'
@@ -18,10 +19,12 @@ export interface MocaOptions extends ConfigInput {
   readonly onLoss?: (loss: Loss) => void
 }
 
-/** What an application holds: the way to enqueue jobs and to look at them. */
+/** What an application holds: the way to enqueue jobs and to look at them, and to record jobs and events in its transactions. */
 export class Moca {
   readonly config: MocaConfig
   readonly queue: JobQueue
+  /** Needs neither Redis nor a connection: it uses those of the transactions that it is given. */
+  readonly outbox: Outbox
   readonly log: Logger
   /** Shared by everything of this process that is told how much the server has accepted. */
   readonly losses: LossDetector
@@ -34,7 +37,8 @@ export class Moca {
     this.log = logger
     this.losses = new LossDetector(logger, onLoss)
     this.#link = new Link(() => this.#open(), logger)
-    const { queue, queues } = this.config
+    const { queue, queues, postgres, outbox, events } = this.config
+    this.outbox = new Outbox({ schema: postgres.schema, source: events.source, maxBytes: outbox.maxBytes })
     this.#producer = new Producer({
       link: this.#link,
       losses: this.losses,
