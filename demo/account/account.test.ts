@@ -37,7 +37,7 @@ interface Run {
   reportedLost: number
   boots: number
   reports: Map<string, ReportContent>
-  evidence: Writable<Pick<Evidence, 'kills' | 'stoppedPid' | 'redisRestarts' | 'failures' | 'rewind'>>
+  evidence: Writable<Pick<Evidence, 'kills' | 'stoppedPid' | 'redisRestarts' | 'failures' | 'rewind' | 'recorded'>>
 }
 
 function goodRun(): Run {
@@ -459,5 +459,72 @@ describe('a Redis that was put back', () => {
     run.counters['default'] = { accepted: 3, completed: 3 }
     const kinds = problemsOf(run).map(([kind]) => kind)
     assert.ok(kinds.includes('lost-by-redis') && kinds.includes('loss-misreported'))
+  })
+})
+
+describe('what came by the log', () => {
+  const ULM = { name: 'Ulm', country: 'DE', population: 5, longitude: 10, latitude: 48 }
+  const EVENT: Job = { business: '', id: 'default.0.gevent', queue: 'default', key: 'enrich/:City:1' }
+
+  /** One city was written, and its event delivered. */
+  function withRecorded(): Run {
+    const run = goodRun()
+    const delivery = { route: 'enrich', subject: 'City:1', number: 1, eventId: 'e', attempt: 1, pid: 11, us: 9 }
+    run.evidence.recorded = {
+      journal: [
+        {
+          kind: 'intent',
+          transaction: 'a',
+          us: 1,
+          ending: 'commit',
+          openMs: 1,
+          changes: [{ action: 'created', cityId: 1, version: 1, row: ULM }],
+          recordings: [],
+        },
+        { kind: 'outcome', transaction: 'a', us: 2, outcome: 'committed' },
+      ],
+      postgres: {
+        documents: [{ cityId: 1, version: 1, ...ULM }],
+        counters: new Map(),
+        log: [{ seq: 1, kind: 'event', id: 'e', type: 'City.created', subject: 'City:1', number: 1 }],
+        positions: [],
+        sentAgain: 3,
+      },
+      ledger: [{ ...delivery, id: EVENT.id, queue: EVENT.queue, key: EVENT.key, fence: '9', outcome: 'succeeded' }],
+      dying: new Set(),
+      lateMs: 5_000,
+    }
+    run.counters['default'] = { accepted: 5, completed: 4 }
+    return run
+  }
+
+  /** Without what the application should have tried: this one wrote a single row. */
+  const problems = (run: Run) => problemsOf(run).filter(([kind]) => kind !== 'not-tried')
+
+  test('is in the counters of its queue and in an account of its own', () => {
+    const run = withRecorded()
+    assert.deepEqual(problems(run), [])
+    const { jobs, documents, events, redis } = account(run)
+    assert.equal(jobs.accepted, 5, 'the jobs that were enqueued directly')
+    assert.deepEqual(documents, { committed: 1, inTable: 1, lost: 0 })
+    assert.deepEqual(events, { recorded: 1, delivered: 1, lost: 0, duplicated: 0, outOfOrder: 0 })
+    assert.equal(redis.sentAgain, 3)
+  })
+
+  test('is named by its delivery when it is still in Redis, not as a job that nobody planned', () => {
+    const run = withRecorded()
+    run.evidence.recorded = { ...(run.evidence.recorded as NonNullable<Evidence['recorded']>), ledger: [] }
+    run.found.push({ ...found(EVENT, 'waiting'), type: 'event:enrich' })
+    run.counters['default'] = { accepted: 5, completed: 3 }
+    assert.deepEqual(problems(run), [['event-unfinished', 'enrich City:1 1']])
+  })
+
+  test('is missed in the counters when Redis never accepted it', () => {
+    const run = withRecorded()
+    run.counters['default'] = { accepted: 4, completed: 4 }
+    assert.deepEqual(
+      problems(run).map(([kind]) => kind),
+      ['count', 'count', 'lost-by-redis', 'loss-misreported'],
+    )
   })
 })

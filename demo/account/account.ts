@@ -5,8 +5,11 @@ import { judgeJobs } from './judge-jobs.ts'
 import { judgeKills } from './judge-kills.ts'
 import { judgeLoss } from './judge-loss.ts'
 import { judgeReports } from './judge-reports.ts'
+import type { EventTotals } from './judge-deliveries.ts'
+import type { DocumentTotals } from './judge-documents.ts'
 import { type OutOfOrder, outOfOrder } from './order-of-keys.ts'
 import type { Problem } from './problem.ts'
+import { makeRecordedAccount } from './recorded-account.ts'
 
 /** What became of every job. */
 export interface Account {
@@ -24,8 +27,17 @@ export interface Account {
     /** Refused by a schema: never accepted. */
     readonly refused: number
   }
+  /** Where something was written to PostgreSQL. */
+  readonly documents?: DocumentTotals
+  readonly events?: EventTotals
   readonly kills: readonly Kill[]
-  readonly redis: { readonly restarts: number; readonly lostByRedis: number; readonly reportedByMoca: number }
+  readonly redis: {
+    readonly restarts: number
+    readonly lostByRedis: number
+    readonly reportedByMoca: number
+    /** Rows of the log that Moca says it sent again. */
+    readonly sentAgain?: number
+  }
   readonly problems: readonly Problem[]
   readonly seconds: number
 }
@@ -36,6 +48,7 @@ export function makeAccount(evidence: Evidence): Account {
   const facts = gatherFacts(evidence)
   const { jobs, successes, places } = facts
   const overtaken = outOfOrder(jobs.values(), ledger)
+  const recorded = evidence.recorded && makeRecordedAccount({ ...evidence.recorded, walk })
   const problems: Problem[] = [
     ...judgeJobs(facts, expectation),
     ...overtaken.map(describe),
@@ -45,6 +58,7 @@ export function makeAccount(evidence: Evidence): Account {
     ...judgeLoss(evidence, facts),
     ...judgeReports(evidence),
     ...judgeKills(evidence),
+    ...(recorded?.problems ?? []),
   ]
   const count = (isCounted: (id: string) => boolean) => [...jobs.keys()].filter(isCounted).length
   return {
@@ -52,14 +66,20 @@ export function makeAccount(evidence: Evidence): Account {
     jobs: {
       accepted: jobs.size,
       completed: count((id) => successes.has(id) && !places.has(id)),
-      dead: walk.jobs.filter(({ place }) => place === 'dead').length,
+      dead: [...places.values()].filter(({ place }) => place === 'dead').length,
       lost: count((id) => !successes.has(id) && !places.has(id)),
       rerun: count((id) => (successes.get(id) ?? 0) > 1),
       outOfOrder: overtaken.length,
       refused: facts.refused.size,
     },
+    ...(recorded && { documents: recorded.documents, events: recorded.events }),
     kills: evidence.kills,
-    redis: { restarts: evidence.redisRestarts, lostByRedis: facts.lostByRedis, reportedByMoca: walk.reportedLost },
+    redis: {
+      restarts: evidence.redisRestarts,
+      lostByRedis: facts.lostByRedis,
+      reportedByMoca: walk.reportedLost,
+      ...(recorded && { sentAgain: recorded.sentAgain }),
+    },
     problems,
     seconds: evidence.seconds,
   }

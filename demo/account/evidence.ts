@@ -3,6 +3,9 @@ import type { JournalLine } from '../journal.ts'
 import type { LedgerLine } from '../ledger.ts'
 import type { FoundJob, Place, RawWalk } from '../raw-walk.ts'
 import { type AcceptedJob, acceptedJobs } from './accepted-jobs.ts'
+import { readCommitted } from './committed.ts'
+import type { RecordedEvidence } from './recorded-account.ts'
+import { isRelayed, type RelayedJobs, relayedJobs } from './relayed-jobs.ts'
 
 export interface Kill {
   readonly process: string
@@ -39,12 +42,14 @@ export interface Evidence {
   readonly stoppedPid: number | undefined
   readonly redisRestarts: number
   readonly rewind?: Rewind | undefined
+  /** Where something was written to PostgreSQL, and recorded with it. */
+  readonly recorded?: Omit<RecordedEvidence, 'walk'>
   /** What the demo had planned to do and could not. */
   readonly failures: readonly string[]
   readonly seconds: number
 }
 
-/** The evidence by job. */
+/** The evidence by job. What came by the log is judged apart (recorded-account.ts). */
 export interface Facts {
   readonly jobs: ReadonlyMap<string, AcceptedJob>
   readonly refused: ReadonlySet<string>
@@ -54,6 +59,8 @@ export interface Facts {
   readonly successes: ReadonlyMap<string, number>
   readonly failures: ReadonlyMap<string, number>
   readonly places: ReadonlyMap<string, FoundJob>
+  /** By queue, what came by the log: it is in Moca's counters, too. */
+  readonly relayed: ReadonlyMap<string, RelayedJobs>
   /** Ids that Redis had accepted and, put back to an older state, did not know any more. */
   readonly forgotten: ReadonlySet<string>
   /** Jobs in the journals that Redis does not count as accepted. */
@@ -63,15 +70,21 @@ export interface Facts {
 export function gatherFacts(evidence: Evidence): Facts {
   const { journal, ledger, walk } = evidence
   const { jobs, refused, unplanned } = acceptedJobs(journal, ledger)
+  const { recorded } = evidence
+  const relayed = recorded
+    ? relayedJobs(readCommitted(recorded.journal), recorded.ledger, walk.jobs)
+    : new Map<string, RelayedJobs>()
+  const all = jobs.size + relayed.values().reduce((sum, { accepted }) => sum + accepted, 0)
   return {
     jobs,
     refused,
     unplanned,
     successes: countLines(ledger, 'succeeded'),
     failures: countLines(ledger, 'failed'),
-    places: new Map(walk.jobs.map((job) => [job.id, job])),
+    places: new Map(walk.jobs.filter((job) => !isRelayed(job)).map((job) => [job.id, job])),
+    relayed,
     forgotten: forgottenJobs(evidence, jobs),
-    lostByRedis: Math.max(0, jobs.size - acceptedByRedis(walk)),
+    lostByRedis: Math.max(0, all - acceptedByRedis(walk)),
   }
 }
 

@@ -15,8 +15,9 @@ export function judgeCounters({ walk, counts }: Evidence, facts: Facts): Problem
     }
     const count = (counter: string) => counters[counter] ?? 0
     const ofQueue = known.filter((job) => job.queue === name)
-    check('accepted by Moca, of those in the journals', ofQueue.length, count('accepted'))
-    check('completed by Moca, of those in the ledgers', ofQueue.filter(isDone).length, count('completed'))
+    const { accepted = 0, completed = 0 } = facts.relayed.get(name) ?? {}
+    check('accepted by Moca, of those in the journals', ofQueue.length + accepted, count('accepted'))
+    check('completed by Moca, of those in the ledgers', ofQueue.filter(isDone).length + completed, count('completed'))
     const inRedis = Object.values(places).reduce((sum, n) => sum + n, 0)
     const ended = count('completed') + count('cancelled') + count('expired') + count('purged')
     check('in a place or ended, of those accepted', count('accepted'), inRedis + ended)
