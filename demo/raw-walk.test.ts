@@ -119,6 +119,24 @@ describe('the raw walk names', () => {
   })
 })
 
+test('how far lanes have come is read as it stands', async () => {
+  await redis.send('HSET', `${PREFIX}relay`, '3', 'a-log 17 4 250 abcd', '12', 'a-log 2 9 1 ef01')
+  assert.deepEqual([...(await look()).positions].toSorted(), [
+    ['12', { logId: 'a-log', n: 2, epoch: 9, rows: 1, digest: 'ef01' }],
+    ['3', { logId: 'a-log', n: 17, epoch: 4, rows: 250, digest: 'abcd' }],
+  ])
+})
+
+test('a dead letter that holds its key is no finding, nor are those that wait behind it', async () => {
+  for (const id of ['1-0', '2-0']) await record(id, { i: id, k: 'enrich/:City:7', b: 1 })
+  await redis.send('ZADD', `${QUEUE}:dead`, 99, '1-0')
+  await redis.send('HSET', `${QUEUE}:slots`, 'enrich/:City:7', '1-0')
+  await redis.send('RPUSH', `${PREFIX}g:default:enrich/:City:7`, '2-0')
+  const { jobs, findings } = await look()
+  assert.deepEqual(findings, [])
+  assert.deepEqual(places(jobs), ['default.0.1-0 dead', 'default.0.2-0 gated'])
+})
+
 test('losses that processes reported are summed over queues and lives', async () => {
   const report = (lost: number) => ({ lost, from: 1, to: 2, noticed: 3 })
   await redis.send('HSET', `${PREFIX}losses`, '1-0', JSON.stringify({ default: report(3), long: report(2) }))
