@@ -1,19 +1,29 @@
-/** npm run bench -- queue: measures Moca beside other queues and writes what it found to bench/results/. */
+/** npm run bench -- queue | outbox: measures Moca beside others and writes what it found to bench/results/. */
 import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { measureOutboxes } from './outbox/measure-outbox.ts'
+import { scenarios as outboxScenarios } from './outbox/scenarios.ts'
+import { type SystemName as OutboxSystemName, systemNames as outboxSystemNames } from './outbox/system.ts'
 import { measureQueues } from './queue/measure-queues.ts'
-import { scenarios } from './queue/scenarios.ts'
-import { type SystemName, systemNames } from './queue/system.ts'
+import { scenarios as queueScenarios } from './queue/scenarios.ts'
+import { type SystemName as QueueSystemName, systemNames as queueSystemNames } from './queue/system.ts'
 
-const usage = `Usage: npm run bench -- queue [options]
+const nameOf = ({ name }: { readonly name: string }) => name
+
+const usage = `Usage: npm run bench -- queue|outbox [options]
 
   --rounds N        rounds, each with every system once (default 5)
-  --only NAMES      scenarios, separated by commas: ${scenarios.map(({ name }) => name).join(', ')}
-  --systems NAMES   systems, separated by commas: ${systemNames.join(', ')}
-  --quick           a tenth of the jobs and one round: whether it works, not how fast
+  --only NAMES      scenarios, separated by commas
+                      queue: ${queueScenarios.map(nameOf).join(', ')}
+                      outbox: ${outboxScenarios.map(nameOf).join(', ')}
+  --systems NAMES   systems, separated by commas
+                      queue: ${queueSystemNames.join(', ')}
+                      outbox: ${outboxSystemNames.join(', ')}
+  --fsync LIST      outbox: whether commits of PostgreSQL wait for the disk (default on,off: both)
+  --quick           a tenth of the jobs or events and one round: whether it works, not how fast
   --json FILE       write the summary there and leave bench/results/ as it is
-  --cpu-prof DIR    profile workers and producers into DIR (and leave bench/results/ as it is)
+  --cpu-prof DIR    profile workers, producers and relays into DIR (and leave bench/results/ as it is)
 `
 
 const { values, positionals } = parseArgs({
@@ -22,6 +32,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string' },
     only: { type: 'string' },
     systems: { type: 'string' },
+    fsync: { type: 'string' },
     quick: { type: 'boolean', default: false },
     json: { type: 'string' },
     'cpu-prof': { type: 'string' },
@@ -29,7 +40,8 @@ const { values, positionals } = parseArgs({
   },
 })
 
-if (values.help || positionals.length !== 1 || positionals[0] !== 'queue') {
+const [subject] = positionals
+if (values.help || positionals.length !== 1 || (subject !== 'queue' && subject !== 'outbox')) {
   console.log(usage)
   process.exit(values.help ? 0 : 2)
 }
@@ -38,15 +50,23 @@ const rounds = Number(values.rounds ?? (values.quick ? 1 : 5))
 if (!Number.isInteger(rounds) || rounds < 1) fail(`--rounds must be a whole number from 1, got ${values.rounds}`)
 const profileDir = values['cpu-prof'] === undefined ? undefined : resolve(values['cpu-prof'])
 if (profileDir) mkdirSync(profileDir, { recursive: true })
+const common = { rounds, isQuick: values.quick, summaryFile: values.json, profileDir }
 
-await measureQueues({
-  rounds,
-  scenarios: pick('--only', values.only, scenarios, ({ name }) => name),
-  systems: pick<SystemName>('--systems', values.systems, systemNames, (name) => name),
-  isQuick: values.quick,
-  summaryFile: values.json,
-  profileDir,
-})
+if (subject === 'queue') {
+  if (values.fsync !== undefined) fail('--fsync is for the outbox: the queue has no PostgreSQL')
+  await measureQueues({
+    ...common,
+    scenarios: pick('--only', values.only, queueScenarios, nameOf),
+    systems: pick<QueueSystemName>('--systems', values.systems, queueSystemNames, (name) => name),
+  })
+} else {
+  await measureOutboxes({
+    ...common,
+    scenarios: pick('--only', values.only, outboxScenarios, nameOf),
+    systems: pick<OutboxSystemName>('--systems', values.systems, outboxSystemNames, (name) => name),
+    fsyncs: pick('--fsync', values.fsync, [true, false], (fsync) => (fsync ? 'on' : 'off')),
+  })
+}
 
 function pick<Item>(
   option: string,

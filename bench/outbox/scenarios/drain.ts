@@ -1,0 +1,44 @@
+import { countArrivals } from '../arrivals.ts'
+import { RelayProcess } from '../relay-process.ts'
+import type { Sample, Scenario, ScenarioContext } from '../scenario.ts'
+import { checkArrivals, prepareDatabase, scale, waitForArrivals } from '../scene.ts'
+import { writeInChild } from '../writers.ts'
+
+/** A backlog, brought into Redis by one relay process. The clock runs from the first event that is seen there to the last. */
+export const drain: Scenario = {
+  name: 'drain',
+  title: 'backlog of 200,000 events into Redis, one relay process',
+  metrics: [{ name: 'rate', title: 'rate', unit: 'events/s' }],
+  run: measure,
+}
+
+const backlog = 200_000
+/** What the relay does before it is measured, so that compiling does not count. */
+const warmUpShare = 0.2
+
+async function measure(context: ScenarioContext): Promise<Sample> {
+  const { place, postgres, redis, observer } = context
+  const events = await scale(context, backlog)
+  const { keys } = await prepareDatabase(context, events)
+  const relay = await RelayProcess.open(context.system, place, context.childOptions)
+  const warmUp = await writeInChild({ ...place, events: events * warmUpShare, keys })
+  await relay.start()
+  await waitForArrivals(context, { before: 0, events: warmUp.events })
+  await relay.stop()
+
+  const written = await writeInChild({ ...place, events, keys })
+  const before = await countArrivals(observer)
+  const usage = { postgres: postgres.cpuMs(), relay: await relay.cpuMs(), redis: (await redis.usage()).cpuMs }
+  await relay.start()
+  const { firstAtMs, firstCount, lastAtMs } = await waitForArrivals(context, { before, events: written.events })
+  const costs = {
+    postgresCpuUsPerEvent: ((postgres.cpuMs() - usage.postgres) * 1000) / written.events,
+    relayCpuUsPerEvent: (((await relay.cpuMs()) - usage.relay) * 1000) / written.events,
+    redisCpuUsPerEvent: (((await redis.usage()).cpuMs - usage.redis) * 1000) / written.events,
+  }
+  await relay.finish()
+  return {
+    metrics: { rate: ((written.events - firstCount) * 1000) / (lastAtMs - firstAtMs) },
+    facts: { ...(await checkArrivals(context)), conflicts: written.conflicts, keys, ...costs },
+  }
+}

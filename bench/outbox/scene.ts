@@ -1,0 +1,69 @@
+import { monotonicMs, sleep } from '../clock.ts'
+import { ArrivalCheck, isComplete } from './arrival-check.ts'
+import { countArrivals, readArrivals } from './arrivals.ts'
+import type { ScenarioContext } from './scenario.ts'
+import { loadSystem, type SystemName } from './system.ts'
+import { prepareWriters, readCounters } from './writers.ts'
+
+/** Keys get so many events each, on average. */
+const eventsPerKey = 25
+const lookEveryMs = 5
+
+/** What the system needs in the database, and what the writers need. */
+export async function prepareDatabase({ system, place }: ScenarioContext, events: number): Promise<{ keys: number }> {
+  const keys = Math.max(100, Math.round(events / eventsPerKey))
+  const { prepare } = await loadSystem(system)
+  await prepare(place.databaseUrl)
+  await prepareWriters(place.databaseUrl, keys)
+  return { keys }
+}
+
+/** How many events the scenario has for this system. */
+export async function scale({ system, isQuick }: ScenarioContext, events: number): Promise<number> {
+  const { backlogDivisor } = await loadSystem(system)
+  return Math.round(events / backlogDivisor / (isQuick ? 10 : 1))
+}
+
+export interface Arriving {
+  /** When the first of them was seen, and how many there were by then. */
+  readonly firstAtMs: number
+  readonly firstCount: number
+  readonly lastAtMs: number
+}
+
+/** Waits until so many more events have arrived than `before`. */
+export async function waitForArrivals(
+  { observer }: ScenarioContext,
+  { before, events, deadlineMs = 120_000 }: { before: number; events: number; deadlineMs?: number },
+): Promise<Arriving> {
+  const startedAtMs = monotonicMs()
+  let first: { atMs: number; count: number } | undefined
+  for (;;) {
+    const count = (await countArrivals(observer)) - before
+    const atMs = monotonicMs()
+    if (count > 0) first ??= { atMs, count }
+    if (first && count >= events) return { firstAtMs: first.atMs, firstCount: first.count, lastAtMs: atMs }
+    if (atMs - startedAtMs > deadlineMs) throw new Error(`${count} of ${events} events arrived in ${deadlineMs} ms`)
+    await sleep(lookEveryMs)
+  }
+}
+
+/**
+ * Compares what lies in Redis with what was committed, and fails for what was lost or made up, whoever it was; for Moca's relay, also for
+ * what came twice or in another order.
+ */
+export async function checkArrivals({ system, observer, place }: ScenarioContext): Promise<Record<string, number>> {
+  await sleep(50) // for an event that comes a second time
+  const check = new ArrivalCheck(await readCounters(place.databaseUrl))
+  await readArrivals(observer, await loadSystem(system), check)
+  const verdict = check.verdict()
+  const { expected, repeated, outOfOrder } = verdict
+  if (!isComplete(verdict) || (isOfMoca(system) && repeated + outOfOrder > 0)) {
+    throw new Error(`${system}: what arrived is not what was committed: ${JSON.stringify(verdict)}`)
+  }
+  return { events: expected, repeated, outOfOrder }
+}
+
+export function isOfMoca(system: SystemName): boolean {
+  return !system.startsWith('pg-outbox-')
+}
