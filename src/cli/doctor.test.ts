@@ -71,6 +71,7 @@ test('--fix makes the schema, says so, and finds nothing to do the next time; wi
     lanes: 'note',
     'parked keys': 'ok',
     subscriptions: 'ok',
+    captures: 'ok',
   })
 })
 

@@ -1,6 +1,7 @@
 import type { MocaConfig } from '../config/config.ts'
 import { RedisSubscriptions } from '../events/backends/redis/redis-subscriptions.ts'
 import type { JobHandler } from '../job/job.ts'
+import { Capture } from '../outbox/capture.ts'
 import { OutboxReader, type OutboxStatus } from '../outbox/outbox-status.ts'
 import { Subscriptions } from '../outbox/subscriptions.ts'
 import { readClockOffset as readPostgresClock } from '../postgres/clock-offset.ts'
@@ -12,6 +13,7 @@ import { type NamespaceConnection, openNamespace } from '../queue/namespace.ts'
 import { LAYOUT } from '../queue/scripts.ts'
 import { Connection, describeUrl } from '../redis/connection.ts'
 import { readClockOffset, readServerFacts, type ServerFacts } from '../redis/server-facts.ts'
+import { checkCaptures } from './captures.ts'
 import { checkClock } from './clocks.ts'
 import { type Diagnosis, problem } from './diagnosis.ts'
 import { checkLanes } from './lanes.ts'
@@ -164,6 +166,9 @@ class Examination {
     if (!registry) this.#skip(['subscriptions'], 'nothing can be read')
     else if (!loaded) this.#skip(['subscriptions'], 'the handlers do not load')
     else await this.#check('subscriptions', async () => checkSubscriptions(await registry.list(), apps, loaded))
+    if (!database) return this.#skip(['captures'], 'there is no log')
+    const doctypes = apps.flatMap((app) => app.doctypes)
+    await this.#check('captures', () => checkCaptures(new Capture(database, postgres.schema), doctypes))
   }
 
   #redisSubscriptions(): RedisSubscriptions | undefined {
