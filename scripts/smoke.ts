@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { startPostgres } from '../test/support/postgres-server.ts'
 import { startRedis } from '../test/support/redis-server.ts'
 
@@ -59,7 +59,19 @@ await moca.queue.enqueueMany(count, [1, 2, 3].map((n) => ({ payload: { n } })))
 await moca.close()
 `
 
+/** A folder examples/outbox-<library> each. */
+const DATABASE_LIBRARIES = ['pg', 'postgres', 'kysely', 'drizzle', 'prisma', 'knex', 'typeorm']
+/** What they import besides pg. Linked to what is installed here: seven libraries would take a minute. */
+const LINKED = ['postgres', 'kysely', 'drizzle-orm', '@prisma/client', '@prisma/adapter-pg', 'knex', 'typeorm']
+
+const RECORDED = `order 1: committed
+order 2: rolled back, the total is negative
+in the log: event order.placed of order:1
+in the log: job invoice.send of order:1
+`
+
 const project = mkdtempSync(join(tmpdir(), 'moca-smoke-'))
+let steps = 0
 const redis = await startRedis()
 const postgres = await startPostgres()
 try {
@@ -69,7 +81,13 @@ try {
   step('the example sends its invoices', runExample)
   step('without pg, moca migrate says what to install', migrateWithoutDriver)
   step('with pg, moca migrate makes the schema', () => migrate(project))
-  console.log('smoke: 5 steps passed')
+  for (const name of LINKED) link(name)
+  for (const library of DATABASE_LIBRARIES) {
+    const database = await postgres.createDatabase()
+    step(`the example records in transactions of ${library}`, () => runOutboxExample(library, database.url))
+    await database.drop()
+  }
+  console.log(`smoke: ${steps} steps passed`)
 } finally {
   await redis.stop()
   await postgres.stop()
@@ -131,6 +149,24 @@ function spawnMigrate() {
   })
 }
 
+function link(name: string): void {
+  const place = join(project, 'node_modules', name)
+  mkdirSync(dirname(place), { recursive: true })
+  symlinkSync(resolve('node_modules', name), place, 'dir')
+}
+
+/** The example, as its README says. */
+function runOutboxExample(library: string, url: string): void {
+  const folder = join(project, `outbox-${library}`)
+  cpSync(`examples/outbox-${library}`, folder, { recursive: true })
+  const env = { ...environment(`outbox-${library}`), DATABASE_URL: url }
+  for (const program of [[join(project, 'node_modules/.bin/moca'), 'migrate'], ['main.ts']]) {
+    const { status, stdout, stderr } = spawnSync(process.execPath, program, { cwd: folder, env, encoding: 'utf8' })
+    if (status !== 0) throw new Error(`${program.join(' ')}: exit code ${status}: ${stderr}`)
+    if (program[0] === 'main.ts' && stdout !== RECORDED) throw new Error(`it said:\n${stdout}`)
+  }
+}
+
 function runProgram(name: string, text: string): void {
   write(name, text)
   run(process.execPath, [name], project)
@@ -156,6 +192,7 @@ function environment(namespace: string): NodeJS.ProcessEnv {
 }
 
 function step(what: string, action: () => void): void {
+  steps++
   console.log(`smoke: ${what}`)
   action()
 }

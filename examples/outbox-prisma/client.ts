@@ -28,3 +28,9 @@ const { WebAssembly } = globalThis as unknown as { WebAssembly: { Module: new (b
 export function connect(url: string) {
   return new Client({ adapter: new PrismaPg({ connectionString: url }) })
 }
+
+/** What `$transaction` hands out. */
+export interface Transaction {
+  $executeRaw(query: TemplateStringsArray, ...values: unknown[]): Promise<number>
+  $queryRawUnsafe(query: string, ...values: unknown[]): Promise<unknown>
+}

@@ -3,7 +3,7 @@ import { describeValue } from './describe-value.ts'
 import { MOST_BYTES_PER_UNIT, storedBytes } from './stored-text.ts'
 
 /** More are refused: they stand in the options of an entry, as JSON within JSON. */
-export const HEADERS_LIMIT_BYTES = 8_192
+const HEADERS_LIMIT_BYTES = 8_192
 
 /** The JSON text of headers. Throws OptionError for anything but texts by name, and for more than the limit. */
 export function encodeHeaders(headers: Readonly<Record<string, string>>): string {

@@ -1,0 +1,36 @@
+import { createMoca, defineJob } from 'mocajs'
+import { fromKnex } from 'mocajs/knex'
+import knexOf from 'knex'
+import { z } from 'zod'
+
+const sendInvoice = defineJob({ type: 'invoice.send', payload: z.object({ orderId: z.string() }) })
+
+await using moca = createMoca()
+const knex = knexOf({ client: 'pg', connection: process.env.DATABASE_URL ?? 'postgres://127.0.0.1/postgres' })
+
+/** The order, the event and the job: all of them, or none. */
+async function placeOrder(id: string, total: number): Promise<void> {
+  await knex.transaction(async (trx) => {
+    await trx('shop_order').insert({ id, total })
+    await moca.outbox.record(fromKnex(trx), 'shop.orders', {
+      type: 'order.placed',
+      key: `order:${id}`,
+      data: { id, total },
+    })
+    await moca.outbox.enqueue(fromKnex(trx), sendInvoice, { orderId: id }, { key: `order:${id}` })
+    // Whatever fails later takes all of it back.
+    if (total < 0) throw new Error('the total is negative')
+  })
+}
+
+await knex.raw('create table if not exists shop_order (id text primary key, total integer not null)')
+await placeOrder('1', 100)
+console.log('order 1: committed')
+await placeOrder('2', -5).catch((error: Error) => console.log(`order 2: rolled back, ${error.message}`))
+
+// Relays bring this to its handlers (moca outbox start).
+const { rows } = await knex.raw<{ rows: { kind: string; type: string; key: string }[] }>(
+  'select kind, type, key from moca.outbox order by seq',
+)
+for (const { kind, type, key } of rows) console.log(`in the log: ${kind === 'e' ? 'event' : 'job'} ${type} of ${key}`)
+await knex.destroy()

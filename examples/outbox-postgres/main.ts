@@ -1,0 +1,36 @@
+import { createMoca, defineJob } from 'mocajs'
+import { fromPostgres } from 'mocajs/postgres'
+import postgres from 'postgres'
+import { z } from 'zod'
+
+const sendInvoice = defineJob({ type: 'invoice.send', payload: z.object({ orderId: z.string() }) })
+
+await using moca = createMoca()
+const sql = postgres(process.env.DATABASE_URL ?? 'postgres://127.0.0.1/postgres', { onnotice: () => {} })
+
+/** The order, the event and the job: all of them, or none. */
+async function placeOrder(id: string, total: number): Promise<void> {
+  await sql.begin(async (tx) => {
+    await tx`insert into shop_order (id, total) values (${id}, ${total})`
+    await moca.outbox.record(fromPostgres(tx), 'shop.orders', {
+      type: 'order.placed',
+      key: `order:${id}`,
+      data: { id, total },
+    })
+    await moca.outbox.enqueue(fromPostgres(tx), sendInvoice, { orderId: id }, { key: `order:${id}` })
+    // Whatever fails later takes all of it back.
+    if (total < 0) throw new Error('the total is negative')
+  })
+}
+
+await sql`create table if not exists shop_order (id text primary key, total integer not null)`
+await placeOrder('1', 100)
+console.log('order 1: committed')
+await placeOrder('2', -5).catch((error: Error) => console.log(`order 2: rolled back, ${error.message}`))
+
+// Relays bring this to its handlers (moca outbox start).
+const rows = await sql<
+  { kind: string; type: string; key: string }[]
+>`select kind, type, key from moca.outbox order by seq`
+for (const { kind, type, key } of rows) console.log(`in the log: ${kind === 'e' ? 'event' : 'job'} ${type} of ${key}`)
+await sql.end()
