@@ -1,18 +1,24 @@
 import { readFile } from 'node:fs/promises'
+import { defineDoctype } from '../../src/doctype.ts'
+import { Capture } from '../../src/outbox/capture.ts'
 import { Outbox } from '../../src/outbox/outbox.ts'
 import { migrate } from '../../src/outbox/migrations.ts'
 import { PostgresConnection } from '../../src/postgres/connection.ts'
+import { DOCTYPE } from '../recorded.ts'
 
 export const SCHEMA = 'moca'
 const MAX_BYTES = 1_048_576
 
-/** Makes the tables of the application and those of Moca. */
+const City = defineDoctype({ name: DOCTYPE, table: 'city', key: 'city_id' })
+
+/** Makes the tables of the application and those of Moca; every change of a city is captured from then on. */
 export async function prepareDatabase(url: string, namespace: string): Promise<void> {
   const connection = await PostgresConnection.open({ url }, 'demo')
   try {
     const text = await readFile(new URL('schema.sql', import.meta.url), 'utf8')
     for (const statement of text.split(/;\n/)) if (statement.trim() !== '') await connection.query(statement)
     await migrate(connection, { schema: SCHEMA, namespace, maxBytes: MAX_BYTES })
+    await new Capture(connection, SCHEMA).install(City)
   } finally {
     connection.destroy()
   }

@@ -29,18 +29,6 @@ import { writeDocuments } from './writers.ts'
 const NAMESPACE = 'written'
 const LATE_MS = 400
 
-// As the capture of a doctype records changes, row by row.
-const CAPTURE = `
-create function record_city() returns trigger language plpgsql as $$
-begin
-  perform moca.record(json_build_object(
-    'topic', 'moca.doc.events', 'doctype', 'City', 'docname', coalesce(new.city_id, old.city_id)::text,
-    'event_type', 'City.' || case tg_op when 'INSERT' then 'created' when 'UPDATE' then 'updated' else 'deleted' end,
-    'data', to_json(new), 'prev_data', to_json(old))::text);
-  return null;
-end $$;
-create trigger record_city after insert or update or delete on city for each row execute function record_city()`
-
 let server: PostgresServer
 before(async () => {
   server = await startPostgres({ settings: { max_connections: '40' } })
@@ -66,7 +54,6 @@ class Scene {
     t.after(() => rm(journals, { recursive: true }))
     const database = await server.createDatabase(t)
     await prepareDatabase(database.url, NAMESPACE)
-    await database.query(CAPTURE)
     const scene = new Scene(database, journals, readRows(cities))
     t.after(() => Promise.all(scene.#relays.map((relay) => relay.stop())))
     return scene
