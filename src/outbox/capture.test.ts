@@ -539,6 +539,15 @@ test('installing again changes nothing, and another definition replaces the olde
   assert.deepEqual(await city.capture.list(), ['City'])
 })
 
+test('processes that install at once install once', async (t) => {
+  const city = await CaptureScene.open(t, CITY_TABLE)
+  const installing = Array.from({ length: 4 }, async () => {
+    const { did } = await new Capture(await city.scene.connect(), 'moca').install(defineDoctype(CITY))
+    return did
+  })
+  assert.deepEqual((await Promise.all(installing)).toSorted(), ['installed', 'nothing', 'nothing', 'nothing'])
+})
+
 test('tells triggers that were switched off, dropped or changed, and puts them right', async (t) => {
   const city = await CaptureScene.open(t, CITY_TABLE, CITY)
   const doctype = defineDoctype(CITY)

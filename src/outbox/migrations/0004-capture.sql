@@ -319,14 +319,18 @@ set search_path = pg_catalog, :"schema", pg_temp
 set lock_timeout = '5s'
 as $$
 declare
-  root regclass := require_capturable(definition);
+  root regclass;
   fn text := format('%s.%I', home(), 'capture_' || (definition ->> 'doctype'));
-  before json := show_capture(definition);
+  before json;
   other text;
   part regclass;
   expected record;
   stray record;
 begin
+  -- Two deployments that install at once: the second one finds nothing to do.
+  perform pg_advisory_xact_lock(hashtextextended('moca.capture', 7446126));
+  root := require_capturable(definition);
+  before := show_capture(definition);
   if before ->> 'status' = 'current' then
     return before::jsonb || '{"did":"nothing"}';
   end if;
@@ -372,10 +376,12 @@ set search_path = pg_catalog, :"schema", pg_temp
 set lock_timeout = '5s'
 as $$
 declare
-  fn regprocedure := capture_function(doctype);
+  fn regprocedure;
   found_trigger record;
   tables text[] := '{}';
 begin
+  perform pg_advisory_xact_lock(hashtextextended('moca.capture', 7446126));
+  fn := capture_function(doctype);
   if fn is null then
     return json_build_object('doctype', doctype, 'did', 'nothing', 'tables', tables);
   end if;
