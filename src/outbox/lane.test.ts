@@ -5,7 +5,7 @@ import type { Standing } from './relay-store.ts'
 import { BEFORE_EVERYTHING, parseSnapshot, type Tick } from './snapshot.ts'
 
 function tick(id: number | undefined, snapshot: string, low: number, high = low): Tick {
-  return { id, snapshot: parseSnapshot(snapshot), low, high }
+  return { id, snapshot: parseSnapshot(snapshot), low, high, floor: 0 }
 }
 
 const FIRST = tick(1, '10:10:', 5)
@@ -85,4 +85,12 @@ test('a subscription that begins after where an idle lane stands has caught up',
   // The same transactions had begun, and fewer of them had ended.
   const earlier = tick(3, '15:20:15', 9)
   assert.equal(catchUp.nextWindow(3, earlier), undefined)
+})
+
+test('a subscription that catches up is not there yet when the log goes on in another database, which counts its transactions anew', () => {
+  const past = tick(7, '900:900:', 40)
+  const catchUp = new CatchUp({ lane: 3, name: 'audit', since: 1, past, standing: undefined })
+  const target = { ...tick(8, '12:12:', 60), floor: 50 }
+  assert.deepEqual(catchUp.nextWindow(3, target), { lane: 3, from: past, to: target, afterSeq: 0 })
+  assert.equal(catchUp.nextWindow(3, tick(6, '800:800:', 30)), undefined)
 })

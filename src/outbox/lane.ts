@@ -56,7 +56,7 @@ export class CatchUp {
   nextWindow(lane: number, target: Tick): Window | undefined {
     const { from, to, afterSeq } = this.place
     if (to) return { lane, from, to, afterSeq }
-    return isAtOrBefore(target.snapshot, from.snapshot) ? undefined : { lane, from, to: target, afterSeq: 0 }
+    return isAtOrBefore(target, from) ? undefined : { lane, from, to: target, afterSeq: 0 }
   }
 
   /** A window was read to its end, and held nothing. */

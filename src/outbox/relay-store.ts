@@ -1,7 +1,7 @@
 import type { PostgresConnection } from '../postgres/connection.ts'
 import type { Standstill } from './lane.ts'
 import type { LogRow } from './log-row.ts'
-import { type Anchor, BEFORE_EVERYTHING, parseSnapshot, type Tick } from './snapshot.ts'
+import { type Anchor, BEFORE_EVERYTHING, floorBelow, parseSnapshot, type Tick } from './snapshot.ts'
 import { loadStatements } from './statements.ts'
 import { type BatchLimits, mergeRows, type Reading, readArguments, type Window } from './window.ts'
 
@@ -194,6 +194,8 @@ export class RelayStore {
   readonly #sink: string
   readonly #relay: string
   #logId: string | undefined
+  /** Where lives of the log ended. */
+  #floors: Floors = []
 
   constructor(
     connection: PostgresConnection,
@@ -205,11 +207,14 @@ export class RelayStore {
     this.#sql = loadStatements(NAMES, options.schema)
   }
 
+  /** To be asked first: reading depends on what it says. */
   async deployment(): Promise<
     { readonly logId: string; readonly namespace: string; readonly isHome: boolean } | undefined
   > {
-    const [row] = await this.#query<{ log_id: string; namespace: string; is_home: boolean }>('load-deployment', [])
+    type Raw = { log_id: string; namespace: string; is_home: boolean; floors: number[] }
+    const [row] = await this.#query<Raw>('load-deployment', [])
     this.#logId = row?.log_id
+    this.#floors = row?.floors ?? []
     return row && { logId: row.log_id, namespace: row.namespace, isHome: row.is_home }
   }
 
@@ -280,7 +285,8 @@ export class RelayStore {
     const { life, drawn, high, at } = row
     const snapshot = parseSnapshot(row.snapshot)
     if (anchor.xid >= snapshot.xmax) throw new Error(`Transaction ${anchor.xid} has not ended in ${row.snapshot}`)
-    return { id: undefined, life, drawn, snapshot, low: anchor.low, high, at }
+    const floor = floorBelow(high, this.#floors)
+    return { id: undefined, life, drawn, snapshot, low: anchor.low, high, floor, at }
   }
 
   /** The server's clock. */
@@ -303,7 +309,7 @@ export class RelayStore {
       lane: row.lane,
       epoch: row.epoch,
       last: row.n === null ? undefined : { n: row.n, digest: row.digest, isAcked: row.is_acked },
-      standing: toStanding(row),
+      standing: toStanding(row, this.#floors),
     }))
   }
 
@@ -313,14 +319,17 @@ export class RelayStore {
     const rows = await this.#query<Raw>('load-catch-ups', [this.#sink, lanes])
     return rows.map((row) => {
       const { lane, name, since } = row
-      const past = tickOf(row.past_id, row.past_snapshot, row.past_low, row.past_high) ?? BEFORE_EVERYTHING
-      return { lane, name, since, past, standing: toStanding(row) }
+      const past =
+        tickOf(row.past_id, row.past_snapshot, row.past_low, row.past_high, this.#floors) ?? BEFORE_EVERYTHING
+      return { lane, name, since, past, standing: toStanding(row, this.#floors) }
     })
   }
 
   /** Batches from number `n` on, in order. */
   async loadBatches(lane: number, n: number, most: number): Promise<StoredBatch[]> {
-    return (await this.#query<RawBatch>('load-batches', [this.#sink, lane, n, most])).map(toBatch)
+    return (await this.#query<RawBatch>('load-batches', [this.#sink, lane, n, most])).map((row) =>
+      toBatch(row, this.#floors),
+    )
   }
 
   async loadParkedKeys(lanes: readonly number[]): Promise<ParkedKey[]> {
@@ -426,6 +435,9 @@ export class RelayStore {
   }
 }
 
+/** Ascending. */
+type Floors = readonly number[]
+
 type RawAnswer =
   | { tick: number | null; low: number; xid: string }
   | { refused: 'subscriptions' }
@@ -441,12 +453,12 @@ function toAnswer(answer: RawAnswer | undefined): IntentAnswer {
   return answer
 }
 
-function toBatch(row: RawBatch): StoredBatch {
+function toBatch(row: RawBatch, floors: Floors): StoredBatch {
   return {
     lane: row.lane,
     n: row.n,
-    from: toTick(row, 'from'),
-    to: toTick(row, 'to'),
+    from: toTick(row, 'from', floors),
+    to: toTick(row, 'to', floors),
     afterSeq: row.after_seq,
     uptoSeq: row.upto_seq,
     endsWindow: row.ends_window,
@@ -459,19 +471,25 @@ function toBatch(row: RawBatch): StoredBatch {
   }
 }
 
-function toTick(row: RawTick, side: 'from' | 'to'): Tick | undefined {
+function toTick(row: RawTick, side: 'from' | 'to', floors: Floors): Tick | undefined {
   return side === 'from'
-    ? tickOf(row.from_id, row.from_snapshot, row.from_low, row.from_high)
-    : tickOf(row.to_id, row.to_snapshot, row.to_low, row.to_high)
+    ? tickOf(row.from_id, row.from_snapshot, row.from_low, row.from_high, floors)
+    : tickOf(row.to_id, row.to_snapshot, row.to_low, row.to_high, floors)
 }
 
-function tickOf(id: number | null, snapshot: string | null, low: number | null, high: number | null): Tick | undefined {
+function tickOf(
+  id: number | null,
+  snapshot: string | null,
+  low: number | null,
+  high: number | null,
+  floors: Floors,
+): Tick | undefined {
   if (id === null || snapshot === null || low === null || high === null) return undefined
-  return { id, low, high, snapshot: parseSnapshot(snapshot) }
+  return { id, snapshot: parseSnapshot(snapshot), low, high, floor: floorBelow(high, floors) }
 }
 
-function toStanding(row: RawStanding): Standing | undefined {
-  const [from = BEFORE_EVERYTHING, to] = [toTick(row, 'from'), toTick(row, 'to')]
+function toStanding(row: RawStanding, floors: Floors): Standing | undefined {
+  const [from = BEFORE_EVERYTHING, to] = [toTick(row, 'from', floors), toTick(row, 'to', floors)]
   if (!to || row.upto_seq === null || row.ends_window === null) return undefined
   return { from, to, uptoSeq: row.upto_seq, endsWindow: row.ends_window }
 }

@@ -16,6 +16,11 @@ export interface Tick {
   readonly low: number
   /** Rows that the snapshot sees have no higher seq. */
   readonly high: number
+  /**
+   * Rows up to this seq were recorded in an earlier life of the log, and are seen; transaction ids of two lives have nothing to do with
+   * each other (docs/decisions/0039-rebase.md). 0: there was none.
+   */
+  readonly floor: number
 }
 
 export function parseSnapshot(text: string): Snapshot {
@@ -31,6 +36,7 @@ export const BEFORE_EVERYTHING: Tick = Object.freeze({
   snapshot: parseSnapshot('1:1:'),
   low: 0,
   high: 0,
+  floor: 0,
 })
 
 /** The transactions that were in progress at `from` and have ended at `to`. */
@@ -53,13 +59,24 @@ export function isNothingNew(last: Tick, now: Snapshot, drawn: number): boolean 
   return drawn === last.low && endedBetween(last.snapshot, now).length === 0
 }
 
-/** Whether a snapshot sees what a transaction did, provided that it committed. */
-export function isVisible(xid: string, snapshot: Snapshot): boolean {
+/** Whether a tick was taken before another one, or sees the same: what it sees the other one sees, too. */
+export function isAtOrBefore(tick: Tick, other: Tick): boolean {
+  if (tick.floor !== other.floor) return tick.floor < other.floor
+  if (tick.snapshot.xmax !== other.snapshot.xmax) return tick.snapshot.xmax < other.snapshot.xmax
+  return tick.snapshot.inProgress.size >= other.snapshot.inProgress.size
+}
+
+/** Whether a tick sees a row that was committed. */
+export function isSeen(
+  { seq, xid }: { readonly seq: number; readonly xid: string },
+  { snapshot, floor, high }: Pick<Tick, 'snapshot' | 'floor' | 'high'>,
+): boolean {
+  if (seq <= floor) return true
+  if (seq > high) return false
   return BigInt(xid) < snapshot.xmax && !snapshot.inProgress.has(xid)
 }
 
-/** Whether a snapshot was taken before another one of the same server, or sees the same: what it sees the other one sees, too. */
-export function isAtOrBefore(snapshot: Snapshot, other: Snapshot): boolean {
-  if (snapshot.xmax !== other.xmax) return snapshot.xmax < other.xmax
-  return snapshot.inProgress.size >= other.inProgress.size
+/** Which of these floors, ascending, is that of a tick which comes up to `high`. */
+export function floorBelow(high: number, floors: readonly number[]): number {
+  return floors.findLast((floor) => floor <= high) ?? 0
 }

@@ -5,13 +5,13 @@ import type { RegisteredSubscription } from '../events/subscription-registry.ts'
 import type { ReceivedJob } from '../job/job-receiver.ts'
 import type { Queryable } from '../postgres/connection.ts'
 import type { LogRow } from './log-row.ts'
-import { isVisible, parseSnapshot, type Snapshot } from './snapshot.ts'
+import { isSeen, parseSnapshot, type Tick } from './snapshot.ts'
 import { loadStatements } from './statements.ts'
 
 /** Where a subscription starts. */
 interface Start {
   /** With what this does not see. Undefined: with everything. */
-  readonly snapshot: Snapshot | undefined
+  readonly tick: Pick<Tick, 'snapshot' | 'floor' | 'high'> | undefined
   /** Of one that begins in the past: with which batch of a lane it had caught up. */
   readonly joinedN: ReadonlyMap<number, number> | undefined
 }
@@ -23,6 +23,8 @@ interface RawSubscription {
   readonly definition: unknown
   readonly start_snapshot: string | null
   readonly past_snapshot: string | null
+  readonly high: number | null
+  readonly floor: number
   readonly joined: Readonly<Record<string, number>> | null
 }
 
@@ -90,14 +92,14 @@ export class VersionedSubscribers {
 
   constructor(version: number, rows: readonly RawSubscription[], logId: string, announcesDoctypes: boolean) {
     const subscriptions: RegisteredSubscription[] = []
-    for (const { name, since, definition, start_snapshot, past_snapshot, joined } of rows) {
+    for (const { name, since, definition, start_snapshot, past_snapshot, high, floor, joined } of rows) {
       if (name === null) continue
       const subscription = { ...readDefinition(name, definition), since }
       subscriptions.push(subscription)
       const from = start_snapshot ?? past_snapshot
       const joinedN = new Map(Object.entries(joined ?? {}).map(([lane, n]) => [Number(lane), n]))
       this.#starts.set(subscription, {
-        snapshot: from === null ? undefined : parseSnapshot(from),
+        tick: from === null || high === null ? undefined : { snapshot: parseSnapshot(from), high, floor },
         joinedN: start_snapshot === null ? joinedN : undefined,
       })
     }
@@ -134,6 +136,6 @@ function hasJoined(start: Start, row: LogRow, n: number): boolean {
   return joinedN !== undefined && n >= joinedN
 }
 
-function isAfterStart({ snapshot }: Start, row: LogRow): boolean {
-  return snapshot === undefined || !isVisible(row.xid, snapshot)
+function isAfterStart({ tick }: Start, row: LogRow): boolean {
+  return tick === undefined || !isSeen(row, tick)
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import type { LogRow } from './log-row.ts'
-import { type Anchor, BEFORE_EVERYTHING, isNothingNew, parseSnapshot, type Tick } from './snapshot.ts'
+import { type Anchor, BEFORE_EVERYTHING, isNothingNew, isSeen, parseSnapshot, type Tick } from './snapshot.ts'
 import { type BatchLimits, mergeRows, readArguments, type Window } from './window.ts'
 
 /** A log whose transactions begin, record and end in any order, as PostgreSQL would show it. */
@@ -13,6 +13,7 @@ class SimulatedLog {
   #nextXid = 1
   #lastEnded = 0
   #lastSeq = 0
+  #floor = 0
 
   /** Keys are locked by their transaction until it ends, as a row is. */
   #lockedBy = new Map<string, number>()
@@ -60,7 +61,7 @@ class SimulatedLog {
     const open = [...this.#inProgress.keys()].filter((xid) => xid < xmax).toSorted((a, b) => a - b)
     const snapshot = parseSnapshot(`${open[0] ?? xmax}:${xmax}:${open.join(',')}`)
     after()
-    return { id: undefined, snapshot, drawn, low, high: this.#lastSeq }
+    return { id: undefined, snapshot, drawn, low, high: this.#lastSeq, floor: this.#floor }
   }
 
   /** What the two statements find, in the words of their SQL. */
@@ -77,13 +78,16 @@ class SimulatedLog {
           return before < mostBytes
         })
     }
-    const isSeen = ({ xid }: LogRow) => BigInt(xid) < window.to.snapshot.xmax && !window.to.snapshot.inProgress.has(xid)
-    const [above = 0, high = 0, xmax = '0'] = [begun.above[0], begun.high[0], begun.xmax[0]]
-    const found = first(
-      this.#committed.filter(
-        (row) => row.seq > above && row.seq <= high && BigInt(row.xid) >= BigInt(xmax) && isSeen(row),
-      ),
-    )
+    const found = begun.lanes.flatMap((_, index) => {
+      const [above = 0, high = 0, xmax = '0'] = [begun.above[index], begun.high[index], begun.xmax[index]]
+      const seen = parseSnapshot(begun.seen[index] ?? '')
+      const isVisible = ({ xid }: LogRow) => BigInt(xid) < seen.xmax && !seen.inProgress.has(xid)
+      return first(
+        this.#committed.filter(
+          (row) => row.seq > above && row.seq <= high && BigInt(row.xid) >= BigInt(xmax) && isVisible(row),
+        ),
+      )
+    })
     const lateFound = late.xids.flatMap((xid, index) =>
       first(
         this.#committed.filter(
@@ -92,6 +96,22 @@ class SimulatedLog {
       ),
     )
     return [...found, ...lateFound]
+  }
+
+  /**
+   * The log is copied to another server, whose transaction ids have come to `xid`. Somebody records there before it is rebased; what is
+   * under way does not come along.
+   */
+  copy(xid: number, recorded: number): Anchor {
+    while (this.#inProgress.size > 0) this.end(0, false)
+    this.#nextXid = xid + 1
+    this.#lastEnded = xid
+    for (let index = 0; index < recorded; index++) {
+      this.record(0, 'abc'[index % 3] as string)
+      this.end(0, true)
+    }
+    this.#floor = ++this.#lastSeq
+    return this.anchor(() => {})
   }
 
   endAll(): void {
@@ -149,9 +169,13 @@ const step = fc.oneof(
       anchors: fc.boolean(),
     }),
   },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('copy' as const), xid: fc.nat(6), recorded: fc.nat(3) }),
+  },
 )
 
-test('every committed row is read once, and rows of a key in the order of their commits, whenever one looks', () => {
+test('every committed row is read once, and rows of a key in the order of their commits, whenever one looks, wherever the log is copied', () => {
   const limits = { rows: 3, bytes: 8 }
   fc.assert(
     fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
@@ -178,6 +202,7 @@ test('every committed row is read once, and rows of a key in the order of their 
       for (const each of steps) {
         if (each.kind === 'record') log.record(each.pick, each.key)
         else if (each.kind === 'end') log.end(each.pick, each.commits)
+        else if (each.kind === 'copy') anchor = log.copy(each.xid, each.recorded)
         else {
           // Others go on while one looks.
           const meanwhile = (count: number) => () => {
@@ -216,4 +241,26 @@ test('every committed row is read once, and rows of a key in the order of their 
 
 test('refuses a text that is no snapshot', () => {
   assert.throws(() => parseSnapshot('10:20'), /Expected a pg_snapshot like 10:20:10,14; found "10:20"/)
+})
+
+test('a transaction that was under way when a life of the log ended is looked for, though another one has its number now', () => {
+  const from = { id: 1, snapshot: parseSnapshot('5:9:5'), low: 3, high: 8, floor: 0 }
+  const to = { id: 2, snapshot: parseSnapshot('5:7:5'), low: 20, high: 20, floor: 10 }
+  const { late } = readArguments([{ lane: 4, from, to, afterSeq: 0 }])
+  assert.deepEqual(late, { lanes: [4], above: [0], upto: [8], xids: ['5'] })
+})
+
+test('a tick sees rows of earlier lives, none of later ones, and of its own those of transactions that had ended', () => {
+  // Of the second of three lives: seqs 101 to 200. A subscription that was registered then gets what it does not see.
+  const tick = { snapshot: parseSnapshot('5:9:5'), floor: 100, high: 150 }
+  const cases = [
+    { seq: 90, xid: '900', seen: true },
+    { seq: 100, xid: '5', seen: true },
+    { seq: 120, xid: '5', seen: false },
+    { seq: 120, xid: '8', seen: true },
+    { seq: 140, xid: '9', seen: false },
+    { seq: 160, xid: '8', seen: false },
+    { seq: 230, xid: '3', seen: false },
+  ]
+  for (const { seen, ...row } of cases) assert.equal(isSeen(row, tick), seen, JSON.stringify(row))
 })

@@ -24,7 +24,14 @@ export interface Reading {
   readonly isLast: boolean
 }
 
-/** The two statements that read windows, each with its lines: one per lane, one per lane and late transaction. */
+/** Sees every row. */
+const SEES_ALL = '9223372036854775807:9223372036854775807:'
+
+/**
+ * The two statements that read windows, each with its lines: one per lane, one per lane and late transaction. A window that begins in one
+ * life of the log and ends in another (docs/decisions/0039-rebase.md) takes three lines: rows that its beginning can tell apart by their
+ * transactions; later ones up to the floor, which had all been committed then; and those of the later life.
+ */
 export function readArguments(windows: readonly Window[]) {
   const begun = {
     lanes: [] as number[],
@@ -36,15 +43,27 @@ export function readArguments(windows: readonly Window[]) {
   const late = { lanes: [] as number[], above: [] as number[], upto: [] as number[], xids: [] as string[] }
   for (const { lane, from, to, afterSeq, uptoSeq = to.high } of windows) {
     const upto = Math.min(uptoSeq, to.high)
-    begun.lanes.push(lane)
-    begun.above.push(Math.max(afterSeq, from.low))
-    begun.high.push(upto)
-    begun.xmax.push(String(from.snapshot.xmax))
-    begun.seen.push(to.snapshot.text)
-    for (const xid of endedBetween(from.snapshot, to.snapshot)) {
+    const isOneLife = from.floor === to.floor
+    const [xmax, seen] = [String(from.snapshot.xmax), to.snapshot.text]
+    const lines = isOneLife
+      ? [{ above: from.low, high: upto, xmax, seen }]
+      : [
+          { above: from.low, high: Math.min(upto, from.high), xmax, seen: SEES_ALL },
+          { above: from.high, high: Math.min(upto, to.floor), xmax: '1', seen: SEES_ALL },
+          { above: to.floor, high: upto, xmax: '1', seen },
+        ]
+    for (const line of lines) {
+      begun.lanes.push(lane)
+      begun.above.push(Math.max(afterSeq, line.above))
+      begun.high.push(line.high)
+      begun.xmax.push(line.xmax)
+      begun.seen.push(line.seen)
+    }
+    for (const xid of isOneLife ? endedBetween(from.snapshot, to.snapshot) : from.snapshot.inProgress) {
       late.lanes.push(lane)
-      late.above.push(afterSeq)
-      late.upto.push(upto)
+      // Not of an earlier life, whose transactions had ids of the same kind.
+      late.above.push(Math.max(afterSeq, from.floor))
+      late.upto.push(isOneLife ? upto : Math.min(upto, from.high))
       late.xids.push(xid)
     }
   }

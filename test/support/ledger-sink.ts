@@ -1,4 +1,5 @@
 import type { LogRow } from '../../src/outbox/log-row.ts'
+import type { SinkPosition, SinkPositions } from '../../src/outbox/sinks/sink-positions.ts'
 import type { Batch, Delivery, Prepared, Refusal, Sink } from '../../src/outbox/sinks/sink.ts'
 
 interface Taken {
@@ -13,10 +14,12 @@ interface Taken {
  * A sink that keeps what it takes in memory, by the rules of every sink (docs/decisions/0032-batches-and-leases.md): one more than the last,
  * nothing twice, no older epoch. Tests ask it what arrived and in which order, and let it fail.
  */
-export class LedgerSink implements Sink<readonly LogRow[]> {
+export class LedgerSink implements Sink<readonly LogRow[]>, SinkPositions {
   readonly name: string
   /** Batches by lane, in the order of taking; the last one is the position. */
   readonly #lanes = new Map<number, Taken[]>()
+  /** Of lanes whose position was taken away. */
+  readonly #earlier: LogRow[] = []
   /** What each delivery goes through before it is taken; an answer replaces the taking, 'lost' the answer alone. */
   intercept: (
     batch: Batch<readonly LogRow[]>,
@@ -34,7 +37,7 @@ export class LedgerSink implements Sink<readonly LogRow[]> {
 
   /** Everything that arrived, lane by lane. */
   get rows(): LogRow[] {
-    return [...this.#lanes.values()].flatMap((batches) => batches.flatMap(({ rows }) => rows))
+    return [...this.#earlier, ...[...this.#lanes.values()].flatMap((batches) => batches.flatMap(({ rows }) => rows))]
   }
 
   batchesOf(lane: number): readonly Taken[] {
@@ -81,8 +84,20 @@ export class LedgerSink implements Sink<readonly LogRow[]> {
     epoch: number
     digest: string
   }): Promise<void> {
-    const kept = (this.#lanes.get(lane) ?? []).filter((taken) => taken.n < n)
-    this.#lanes.set(lane, [...kept, { logId, n, epoch, digest, rows: [] }])
+    const known = this.#lanes.get(lane) ?? []
+    // What arrived has arrived, whatever its number is now.
+    const rows = known.filter((taken) => taken.n >= n).flatMap((taken) => taken.rows)
+    this.#lanes.set(lane, [...known.filter((taken) => taken.n < n), { logId, n, epoch, digest, rows }])
+  }
+
+  async setPositions(positions: ReadonlyMap<number, SinkPosition | undefined>): Promise<void> {
+    for (const [lane, position] of positions) {
+      if (position) await this.setPosition({ ...position, lane })
+      else {
+        this.#earlier.push(...(this.#lanes.get(lane) ?? []).flatMap(({ rows }) => rows))
+        this.#lanes.delete(lane)
+      }
+    }
   }
 
   /** Forgets the last batches of a lane, or all of it; returns how many rows were in them. */

@@ -31,6 +31,11 @@ export class OutboxScene {
     return scene
   }
 
+  /** The log that a database has already: a copy of another one. */
+  static of(t: TestContext, database: TestDatabase): OutboxScene {
+    return new OutboxScene(t, database.server, database)
+  }
+
   private constructor(t: TestContext, server: PostgresServer, database: TestDatabase) {
     this.#test = t
     this.server = server

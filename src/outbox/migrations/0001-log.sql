@@ -210,6 +210,8 @@ create table :"schema".subscription (
   definition jsonb not null,
   -- Rows that this snapshot does not see are the subscription's. Null: it begins in the past, and joins the lanes one by one.
   start_snapshot pg_snapshot,
+  -- What that snapshot sees has no higher seq.
+  start_high bigint,
   -- Of one that begins in the past: with what this tick does not see. Null: with everything.
   past_tick bigint,
   at timestamptz not null default clock_timestamp(),

@@ -244,13 +244,15 @@ begin
   next_version := subscription_version() + 1;
   if present.name is not null then
     update subscription set to_version = next_version where name = given_name and to_version is null;
-    insert into subscription (name, from_version, since, definition, start_snapshot, past_tick)
-    values (given_name, next_version, present.since, given_definition, present.start_snapshot, present.past_tick);
+    insert into subscription (name, from_version, since, definition, start_snapshot, start_high, past_tick)
+    values (given_name, next_version, present.since, given_definition, present.start_snapshot, present.start_high, present.past_tick);
     return json_build_object('status', 'changed', 'version', next_version);
   end if;
-  insert into subscription (name, from_version, since, definition, start_snapshot, past_tick)
+  insert into subscription (name, from_version, since, definition, start_snapshot, start_high, past_tick)
   select given_name, next_version, next_version, given_definition,
     case when start = 'now' then pg_current_snapshot() end,
+    -- The sequence is read while the statement runs, after its snapshot was taken.
+    case when start = 'now' then (select last_value from outbox_seq) end,
     case when start not in ('now', 'beginning') then (select max(id) from tick where tick.at <= start::timestamptz) end;
   return json_build_object('status', 'registered', 'version', next_version);
 end
@@ -349,6 +351,48 @@ as $$
   delete from relay where id = given_relay;
 $$;
 
+-- Accepts this database as the truth: ends the life of the log and begins another (docs/decisions/0039-rebase.md). Takes all lanes, as a relay
+-- named rebase that is alive for a minute, so that nobody sends anything until the sinks know of it.
+-- request: { by, epochs: [{ sink, lane, epoch }] (those that sinks know) }
+-- Answer: { log_id, floor }
+create function :"schema".rebase(request json) returns json
+language plpgsql volatile
+set search_path = pg_catalog, :"schema", pg_temp
+as $$
+declare
+  floor bigint;
+  new_id uuid := gen_random_uuid();
+begin
+  -- Waits until everybody who has recorded has ended, and lets nobody record meanwhile: a seq is drawn under the lock that an insert takes.
+  -- So what is there is committed, and what comes has a higher seq.
+  set local lock_timeout = '20s';
+  lock table outbox in share row exclusive mode;
+  insert into relay (id, alive_until, host, pid) values ('rebase', clock_timestamp() + interval '1 minute', '', 0)
+  on conflict (id) do update set alive_until = excluded.alive_until;
+  insert into lease (sink, lane)
+  select sink, lane from json_to_recordset(request -> 'epochs') as e (sink text, lane smallint, epoch bigint)
+  on conflict do nothing;
+  update lease l set relay = 'rebase', since = clock_timestamp(), epoch = 1 + greatest(l.epoch, (
+    select e.epoch from json_to_recordset(request -> 'epochs') as e (sink text, lane smallint, epoch bigint)
+    where e.sink = l.sink and e.lane = l.lane));
+  -- Above everything that this log, or one that it was copied from without its sequence, ever drew; no tick stands there.
+  select 1 + greatest(
+    last_drawn(), (select max(high) from tick), (select max(floor_seq) from rebase),
+    (select max(o.seq) from generate_series(0, 15) n cross join lateral (
+      select seq from outbox where lane = n order by seq desc limit 1) o)) into floor;
+  perform setval('outbox_seq', floor, true);
+  insert into rebase (floor_seq, log_id, system_identifier, wished_by)
+  select floor, log_id, system_identifier, request ->> 'by' from deployment;
+  update deployment set log_id = new_id, system_identifier = (pg_control_system()).system_identifier;
+  delete from server_life;
+  delete from standstill;
+  update outbox_partition set
+    known_xid = case when known_xid is not null then pg_current_xact_id() end,
+    closed_xid = case when closed_xid is not null then pg_current_xact_id() end;
+  return json_build_object('log_id', new_id, 'floor', floor);
+end
+$$;
+
 -- What keeps a closed partition from being dropped. Empty: nothing does.
 -- Answer: lines { sink, lane, reason }: unrelayed (a row that a lane has not left behind), catching up (a subscription that begins in the
 -- past has not come to the lane's present), parked (a row that waits), open (a
@@ -384,7 +428,9 @@ begin
   where exists (
     select from outbox o
     where o.lane = l.lane and o.seq >= first_seq and o.seq < end_seq
-      and o.xid >= coalesce(pg_snapshot_xmin(t.snapshot), '0') and (t.snapshot is null or not pg_visible_in_snapshot(o.xid, t.snapshot)));
+      and (t.snapshot is null or o.seq > t.high or (
+        o.xid >= pg_snapshot_xmin(t.snapshot) and not pg_visible_in_snapshot(o.xid, t.snapshot)
+        and o.seq > coalesce((select max(floor_seq) from rebase where floor_seq <= t.high), 0))));
   -- A subscription that begins in the past wants all of it.
   return query
   select distinct on (l.lane) l.sink, l.lane, 'catching up'
