@@ -48,11 +48,24 @@ export const MAY_IMPORT: Record<string, readonly string[]> = {
   verify: [...BASE, 'config', ...SERVERS, ...FEATURES, 'moca'],
   testing: [...BASE, 'config', ...FEATURES, 'moca', 'worker'],
   processes: [...BASE, 'config', ...SERVERS, ...FEATURES, 'moca', 'worker', 'verify'],
-  // Looks at all servers and features, and at nothing that runs.
+  // They look at all servers and features, and at nothing that runs.
   doctor: [...BASE, 'config', ...SERVERS, ...FEATURES],
+  status: [...BASE, 'config', ...SERVERS, ...FEATURES],
   // Endpoints use the same client as users.
   dashboard: [...BASE, 'config', ...FEATURES, 'moca', 'verify'],
-  cli: [...BASE, 'config', ...SERVERS, ...FEATURES, 'moca', 'worker', 'verify', 'doctor', 'processes', 'dashboard'],
+  cli: [
+    ...BASE,
+    'config',
+    ...SERVERS,
+    ...FEATURES,
+    'moca',
+    'worker',
+    'verify',
+    'doctor',
+    'status',
+    'processes',
+    'dashboard',
+  ],
 }
 
 /** Package -> the only parts of src that may import it. */

@@ -89,6 +89,17 @@ function describeProgram({ output }: Context, choose: Choose): Command {
       }),
     )
   program
+    .command('status')
+    .description('the whole deployment on one screen')
+    .option('--watch', 'again every second')
+    .addHelpText('after', examples('moca status', 'moca status --watch', 'moca status --json'))
+    .action((options, command) =>
+      choose(command, async (context) => {
+        const { showOverview } = await import('./status.ts')
+        return showOverview(context, options)
+      }),
+    )
+  program
     .command('doctor')
     .description('look at servers, schema, queues, outbox and apps; exit code 1 when something is wrong')
     .option('--fix', 'mend what can be mended safely: migrations, partitions')

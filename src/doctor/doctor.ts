@@ -9,6 +9,7 @@ import { describePostgresUrl, PostgresConnection } from '../postgres/connection.
 import { Database } from '../postgres/database.ts'
 import { Inspector } from '../queue/inspector/inspector.ts'
 import { QueueReader } from '../queue/inspector/queue-reader.ts'
+import { lendNamespace } from '../queue/lent-namespace.ts'
 import { type NamespaceConnection, openNamespace } from '../queue/namespace.ts'
 import { LAYOUT } from '../queue/scripts.ts'
 import { Connection, describeUrl } from '../redis/connection.ts'
@@ -158,7 +159,9 @@ class Examination {
   async #examineApps(): Promise<void> {
     const { apps, postgres } = this.#deps.config
     const database = this.#hasSchema ? this.#database : undefined
-    const registry = database ? new Subscriptions(database, postgres.schema) : this.#redisSubscriptions()
+    const registry = database
+      ? new Subscriptions(database, postgres.schema)
+      : this.#namespace && new RedisSubscriptions(lendNamespace(this.#namespace))
     const loaded = await this.#try('handlers', undefined, async () =>
       apps.length === 0 ? [] : this.#deps.loadHandlers(),
     )
@@ -169,19 +172,6 @@ class Examination {
     if (!database) return this.#skip(['captures'], 'there is no log')
     const doctypes = apps.flatMap((app) => app.doctypes)
     await this.#check('captures', () => checkCaptures(new Capture(database, postgres.schema), doctypes))
-  }
-
-  #redisSubscriptions(): RedisSubscriptions | undefined {
-    const open = this.#namespace
-    if (!open) return undefined
-    const { connection, prefix } = open
-    return new RedisSubscriptions({
-      prefix,
-      layout: LAYOUT,
-      ready: async () => {},
-      send: (command) => connection.send(command),
-      run: (script, args) => connection.run(script, prefix, args),
-    })
   }
 
   /** Makes a check, mends what can be mended where that is wished, and then looks again. */
