@@ -248,6 +248,21 @@ function describeOutbox(outbox: Command, choose: Choose): void {
     )
   }
   outbox
+    .command('capture')
+    .description("record every change of a doctype's table: install its triggers, show or remove them")
+    .argument('[doctype]')
+    .option('--all', 'every doctype of the apps')
+    .option('--show', 'only say what is installed; exit code 1 unless it is what this release installs')
+    .option('--remove', 'remove the triggers; asks before')
+    .option('--force', 'do not ask')
+    .addHelpText('after', examples('moca outbox capture City', 'moca outbox capture --all --show'))
+    .action((doctype, options, command) =>
+      choose(command, async (context) => {
+        const { captureDoctypes } = await import('./outbox-capture.ts')
+        return captureDoctypes(context, doctype, options)
+      }),
+    )
+  outbox
     .command('redrive')
     .description('send again what a sink forgot, however old it is; asks before')
     .option(
