@@ -35,15 +35,16 @@ export class BenchPostgres {
   cpuMs(): number {
     const { pid } = this.#server
     if (pid === undefined) throw new Error('PostgreSQL does not run')
-    let ticks = 0
+    let sum = endedCpuMs(pid)
     for (const name of readdirSync('/proc')) {
-      if (!/^\d+$/.test(name)) continue
-      const process = readProcess(name)
-      if (!process) continue
-      if (name === String(pid)) ticks += process.ownTicks + process.endedTicks
-      else if (process.parent === pid) ticks += process.ownTicks
+      if (name === String(pid) || (/^\d+$/.test(name) && parentOf(name) === pid)) sum += ownCpuMs(name)
     }
-    return ticks * msPerTick
+    return sum
+  }
+
+  /** CPU of the process behind a connection, so far. */
+  connectionCpuMs(pid: number): number {
+    return ownCpuMs(String(pid))
   }
 
   async stop(): Promise<void> {
@@ -51,24 +52,32 @@ export class BenchPostgres {
   }
 }
 
-/** CPU of one process of a server, such as the one behind a connection. */
-export function processCpuMs(pid: number): number {
-  const process = readProcess(String(pid))
-  if (!process) throw new Error(`There is no process ${pid}`)
-  return process.ownTicks * msPerTick
-}
-
-/** Linux counts CPU in hundredths of a second for programs, whatever the kernel does (USER_HZ). */
+// Linux counts the CPU of a running process in nanoseconds, and that of children that have ended in hundredths of a second (USER_HZ).
 const msPerTick = 10
 
-function readProcess(pid: string): { parent: number; ownTicks: number; endedTicks: number } | undefined {
+function ownCpuMs(pid: string): number {
+  return Number(read(pid, 'schedstat').split(' ')[0] ?? 0) / 1e6
+}
+
+function endedCpuMs(pid: number): number {
+  const fields = statOf(String(pid))
+  return (Number(fields[13]) + Number(fields[14])) * msPerTick // cutime and cstime
+}
+
+function parentOf(pid: string): number {
+  return Number(statOf(pid)[1])
+}
+
+/** The fields from the state on: `pid (name) state parent ...`, where the name may hold anything. */
+function statOf(pid: string): string[] {
+  const stat = read(pid, 'stat')
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+}
+
+function read(pid: string, file: string): string {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // `pid (name) state parent ...`; the name may hold anything. utime, stime, cutime and cstime are fields 14 to 17.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    const at = (field: number) => Number(fields[field - 3])
-    return { parent: at(4), ownTicks: at(14) + at(15), endedTicks: at(16) + at(17) }
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
   } catch {
-    return undefined // it has ended meanwhile
+    return '' // it has ended meanwhile
   }
 }

@@ -1,6 +1,7 @@
 import { monotonicMs, sleep } from '../clock.ts'
 import { ArrivalCheck, isComplete } from './arrival-check.ts'
 import { countArrivals, readArrivals } from './arrivals.ts'
+import type { RelayProcess } from './relay-process.ts'
 import type { ScenarioContext } from './scenario.ts'
 import { loadSystem, type SystemName } from './system.ts'
 import { prepareWriters, readCounters } from './writers.ts'
@@ -22,6 +23,26 @@ export async function prepareDatabase({ system, place }: ScenarioContext, events
 export async function scale({ system, isQuick }: ScenarioContext, events: number): Promise<number> {
   const { backlogDivisor } = await loadSystem(system)
   return Math.round(events / backlogDivisor / (isQuick ? 10 : 1))
+}
+
+/** CPU so far, in ms. */
+export interface Usage {
+  readonly postgres: number
+  readonly relay: number
+  readonly redis: number
+}
+
+export async function readUsage({ postgres, redis }: ScenarioContext, relay: RelayProcess): Promise<Usage> {
+  return { postgres: postgres.cpuMs(), relay: await relay.cpuMs(), redis: (await redis.usage()).cpuMs }
+}
+
+/** As it stands in the results. */
+export function costsPerEvent(before: Usage, after: Usage, events: number): Record<string, number> {
+  return {
+    postgresCpuUsPerEvent: ((after.postgres - before.postgres) * 1000) / events,
+    relayCpuUsPerEvent: ((after.relay - before.relay) * 1000) / events,
+    redisCpuUsPerEvent: ((after.redis - before.redis) * 1000) / events,
+  }
 }
 
 export interface Arriving {

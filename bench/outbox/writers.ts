@@ -1,5 +1,5 @@
 import { Client } from 'pg'
-import { type ChildOptions, type ParentLink, startChild } from '../child.ts'
+import { type Child, type ChildOptions, type ParentLink, startChild } from '../child.ts'
 import { monotonicMs } from '../clock.ts'
 import { playMetronome } from '../queue/metronome.ts'
 
@@ -100,6 +100,11 @@ export interface PacedResult {
   readonly firstAtMs: number
   /** When the answer to each commit was there. */
   readonly committedAtMs: Float64Array
+}
+
+/** Runs `writeAtFixedRate` in a process of its own, which says when it is connected, and waits for a word. */
+export function startPacedWriter(args: PacedArgs): Child<PacedResult> {
+  return startChild(import.meta.url, writeAtFixedRate, args)
 }
 
 /**

@@ -1,7 +1,7 @@
 import { countArrivals } from '../arrivals.ts'
 import { RelayProcess } from '../relay-process.ts'
 import type { Sample, Scenario, ScenarioContext } from '../scenario.ts'
-import { checkArrivals, prepareDatabase, scale, waitForArrivals } from '../scene.ts'
+import { checkArrivals, costsPerEvent, prepareDatabase, readUsage, scale, waitForArrivals } from '../scene.ts'
 import { writeInChild } from '../writers.ts'
 
 /** A backlog, brought into Redis by one relay process. The clock runs from the first event that is seen there to the last. */
@@ -17,7 +17,7 @@ const backlog = 200_000
 const warmUpShare = 0.2
 
 async function measure(context: ScenarioContext): Promise<Sample> {
-  const { place, postgres, redis, observer } = context
+  const { place, observer } = context
   const events = await scale(context, backlog)
   const { keys } = await prepareDatabase(context, events)
   const relay = await RelayProcess.open(context.system, place, context.childOptions)
@@ -28,17 +28,13 @@ async function measure(context: ScenarioContext): Promise<Sample> {
 
   const written = await writeInChild({ ...place, events, keys })
   const before = await countArrivals(observer)
-  const usage = { postgres: postgres.cpuMs(), relay: await relay.cpuMs(), redis: (await redis.usage()).cpuMs }
+  const usage = await readUsage(context, relay)
   await relay.start()
   const { firstAtMs, firstCount, lastAtMs } = await waitForArrivals(context, { before, events: written.events })
-  const costs = {
-    postgresCpuUsPerEvent: ((postgres.cpuMs() - usage.postgres) * 1000) / written.events,
-    relayCpuUsPerEvent: (((await relay.cpuMs()) - usage.relay) * 1000) / written.events,
-    redisCpuUsPerEvent: (((await redis.usage()).cpuMs - usage.redis) * 1000) / written.events,
-  }
+  const costs = costsPerEvent(usage, await readUsage(context, relay), written.events)
   await relay.finish()
   return {
     metrics: { rate: ((written.events - firstCount) * 1000) / (lastAtMs - firstAtMs) },
-    facts: { ...(await checkArrivals(context)), conflicts: written.conflicts, keys, ...costs },
+    facts: { ...(await checkArrivals(context)), keys, conflicts: written.conflicts, ...costs },
   }
 }

@@ -33,15 +33,21 @@ export const bareReceiver: OutboxSystem = {
   },
 }
 
-// ARGV: unit, n, position, then key and payload of each job. By the rules of docs/decisions/0032-batches-and-leases.md, but for epochs.
+// ARGV: unit, n, digest, epoch, position, then key and payload of each job. By the rules of docs/decisions/0032-batches-and-leases.md.
 const SCRIPT = `
 local found = redis.call('HGET', KEYS[1], ARGV[1])
-if found == ARGV[3] then return 'done' end
-local n = found and tonumber(string.match(found, '^%S+ (%d+)')) or 0
-if n < tonumber(ARGV[2]) - 1 then return 'forgot' end
-if n >= tonumber(ARGV[2]) then return 'ahead' end
-for at = 4, #ARGV, 2 do redis.call('XADD', KEYS[2], '*', 'k', ARGV[at], 'd', ARGV[at + 1]) end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+local n, digest, epoch = 0, '', 0
+if found then
+  n, digest, epoch = string.match(found, '^%S+ (%d+) (%S+) (%d+)')
+  n, epoch = tonumber(n), tonumber(epoch)
+end
+local next = tonumber(ARGV[2])
+if epoch > tonumber(ARGV[4]) then return 'stale' end
+if n == next and digest == ARGV[3] then return 'done' end
+if n >= next then return 'ahead' end
+if n < next - 1 then return 'forgot' end
+for at = 6, #ARGV, 2 do redis.call('XADD', KEYS[2], '*', 'k', ARGV[at], 'd', ARGV[at + 1]) end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[5])
 return 'applied'`
 
 const receive = defineScript({
@@ -68,12 +74,14 @@ class BareReceiver implements JobReceiver {
   }
 
   async receive({ unit, jobs, ...position }: ReceivedBatch): Promise<BatchAnswer> {
-    const args = [unit, String(position.n), formatPosition(position)]
+    const { n, digest, epoch } = position
+    const args = [unit, String(n), digest, String(epoch), formatPosition(position)]
     for (const { key, payload } of jobs) args.push(key ?? '', payload)
     const status = await this.#redis.receive([positionsKey, arrivalsKey], args)
     if (status === 'applied' || status === 'done') return { status }
+    if (status === 'stale') return { status, epoch: epoch + 1 } // at least
     const found = (await this.positions()).get(unit)
-    return { status: status as 'forgot' | 'ahead', found } as BatchAnswer
+    return { status, found } as BatchAnswer
   }
 
   async positions(): Promise<ReadonlyMap<string, ReceivedPosition>> {
@@ -101,10 +109,10 @@ function connect(port: number) {
 }
 
 function formatPosition({ logId, n, epoch, rows, digest }: ReceivedPosition): string {
-  return `${logId} ${n} ${epoch} ${rows} ${digest}`
+  return `${logId} ${n} ${digest} ${epoch} ${rows}`
 }
 
 function parsePosition(text: string): ReceivedPosition {
-  const [logId = '', n, epoch, rows, digest = ''] = text.split(' ')
+  const [logId = '', n, digest = '', epoch, rows] = text.split(' ')
   return { logId, n: Number(n), epoch: Number(epoch), rows: Number(rows), digest }
 }

@@ -8,11 +8,21 @@ import { type QueueContent, QueueSink } from '../../../src/outbox/sinks/queue-si
 import { Subscribers } from '../../../src/outbox/subscribers.ts'
 import { Subscriptions } from '../../../src/outbox/subscriptions.ts'
 import { PostgresConnection } from '../../../src/postgres/connection.ts'
-import { eventType, recordFunction, topic } from '../event.ts'
+import { eventRows, eventType, recordFunction, topic } from '../event.ts'
 import type { Relay } from '../system.ts'
 
 const schema = 'moca'
 const namespace = 'bench'
+
+/** What is handed to `moca.record`: a list of events, as JSON. */
+const requestFunction = `
+create function make_request(keys text[], ns bigint[], first_i bigint) returns text
+language sql stable
+as $$
+  select json_agg(json_build_object(
+    'topic', '${topic}', 'event_type', '${eventType}', 'key', e.key, 'data', json_build_object('n', e.n, 'i', e.i, 'text', e.text)))::text
+  from ${eventRows}
+$$`
 
 /** The schema, one subscription that gets every event, and the function that records. */
 export async function prepareMoca(databaseUrl: string): Promise<void> {
@@ -20,13 +30,8 @@ export async function prepareMoca(databaseUrl: string): Promise<void> {
   try {
     await migrate(connection, { schema, namespace, maxBytes: 1_048_576 })
     await new Subscriptions(connection, schema).register(defineSubscription({ name: 'bench', topics: [topic] }))
-    await connection.run(
-      recordFunction(`
-  perform ${schema}.record((
-    select json_agg(json_build_object(
-      'topic', '${topic}', 'event_type', '${eventType}', 'key', e.key, 'data', json_build_object('n', e.n, 'i', e.i, 'text', e.text)))::text
-    from :events))`),
-    )
+    await connection.run(requestFunction)
+    await connection.run(recordFunction(`perform ${schema}.record(make_request(keys, ns, first_i))`))
   } finally {
     connection.destroy()
   }

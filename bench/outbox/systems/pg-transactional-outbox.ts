@@ -9,7 +9,7 @@ import {
   initializeReplicationMessageListener,
 } from 'pg-transactional-outbox'
 import { arrivalsKey } from '../arrivals.ts'
-import { eventType, recordFunction } from '../event.ts'
+import { eventRows, eventType, recordFunction } from '../event.ts'
 import type { OutboxSystem, Place, Relay } from '../system.ts'
 
 const slot = 'bench_slot'
@@ -123,7 +123,7 @@ export const polling: OutboxSystem = {
 const insert = `
   insert into outbox (id, aggregate_type, aggregate_id, message_type, segment, payload)
   select gen_random_uuid(), 'order', e.key, '${eventType}', e.key, jsonb_build_object('n', e.n, 'i', e.i, 'text', e.text)
-  from :events`
+  from ${eventRows}`
 
 function connections({ databaseUrl }: Place) {
   const dbListenerConfig = { connectionString: databaseUrl }
