@@ -9,7 +9,7 @@ import { monotonicUs } from './monotonic.ts'
 import type { Fault } from './options.ts'
 import { openRaw } from './raw-redis.ts'
 import { type RawWalk, walk } from './raw-walk.ts'
-import { waitUntilStopped } from './worker-processes.ts'
+import { waitUntilStopped } from './demo-process.ts'
 
 // Damage that Moca cannot prevent and that the account must find.
 

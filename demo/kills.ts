@@ -9,7 +9,7 @@ import type { Fault } from './options.ts'
 import { staleLines } from './account/order-of-keys.ts'
 import type { RawRedis } from './raw-redis.ts'
 import { heldBy } from './raw-walk.ts'
-import type { WorkerProcess } from './worker-processes.ts'
+import type { DemoProcess } from './demo-process.ts'
 
 /** What is killed, stopped and damaged, and when: each while it holds unfinished work, never after a fixed time. */
 
@@ -17,7 +17,7 @@ export interface Scene {
   readonly namespace: string
   readonly redis: RedisServer
   readonly raw: RawRedis
-  readonly workers: readonly WorkerProcess[]
+  readonly workers: readonly DemoProcess[]
   readonly ledgers: string
   readonly documents: number
   readonly plant: Fault | undefined
@@ -67,14 +67,14 @@ async function doAll(scene: Scene, deeds: Deeds): Promise<void> {
   else await killRedis(scene, deeds)
 }
 
-async function killWorker(scene: Scene, deeds: Deeds, worker: WorkerProcess): Promise<void> {
+async function killWorker(scene: Scene, deeds: Deeds, worker: DemoProcess): Promise<void> {
   const held = await freezeAtWork(scene, worker, QUEUES)
   await worker.kill()
   note(scene, deeds, { process: worker.name, signal: 'SIGKILL' }, `with ${held} unfinished jobs`)
 }
 
 /** Stops a worker until others have taken over what it was doing, then lets it go on and hand in what nobody wants any more. */
-async function stopPastLease(scene: Scene, deeds: Deeds, worker: WorkerProcess): Promise<void> {
+async function stopPastLease(scene: Scene, deeds: Deeds, worker: DemoProcess): Promise<void> {
   const { ledgers } = scene
   // A report takes a while, so it is most likely running, not merely fetched. Should it not be: again.
   for (let attempt = 1; attempt <= 3; attempt++) {
@@ -97,7 +97,7 @@ async function stopPastLease(scene: Scene, deeds: Deeds, worker: WorkerProcess):
 }
 
 /** Until others have taken over, and done, what these workers held. */
-async function waitUntilRescued({ raw, namespace }: Scene, workers: readonly WorkerProcess[]): Promise<void> {
+async function waitUntilRescued({ raw, namespace }: Scene, workers: readonly DemoProcess[]): Promise<void> {
   await waitFor(
     async () => {
       for (const { pid } of workers) if ((await heldBy(raw, namespace, pid, QUEUES)) > 0) return false
@@ -163,7 +163,7 @@ async function plantDuringWork(scene: Scene, deeds: Deeds): Promise<void> {
 /** Stops a process at a moment at which it holds unfinished jobs of these queues; how many. */
 async function freezeAtWork(
   { raw, namespace }: Scene,
-  worker: WorkerProcess,
+  worker: DemoProcess,
   queues: readonly string[],
 ): Promise<number> {
   return waitFor(

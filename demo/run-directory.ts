@@ -8,15 +8,18 @@ export interface RunDirectory {
   readonly redis: string
   /** What producers wrote down, one file per process. */
   readonly journals: string
-  /** What handlers wrote down, one file per process. */
+  /** What writers of documents wrote down. */
+  readonly transactions: string
+  /** What handlers wrote down, one file per process: of direct jobs, and of what was recorded. */
   readonly ledgers: string
+  readonly deliveries: string
   readonly reports: string
   readonly logs: string
 }
 
 export async function makeRunDirectory(): Promise<RunDirectory> {
   const path = await mkdtemp(join(tmpdir(), 'moca-demo-'))
-  const parts = ['redis', 'journals', 'ledgers', 'reports', 'logs'] as const
+  const parts = ['redis', 'journals', 'transactions', 'ledgers', 'deliveries', 'reports', 'logs'] as const
   for (const part of parts) await mkdir(join(path, part))
   return { path, ...(Object.fromEntries(parts.map((part) => [part, join(path, part)])) as Omit<RunDirectory, 'path'>) }
 }

@@ -3,13 +3,15 @@ import { rm } from 'node:fs/promises'
 import { createMoca, type Moca } from '../src/index.ts'
 import { type RedisServer, startRedis } from '../test/support/redis-server.ts'
 import { waitFor } from '../test/support/wait-for.ts'
+import { DemoProcess } from './demo-process.ts'
 import { type Journal, openJournal } from './journal.ts'
 import { openRaw, type RawRedis } from './raw-redis.ts'
 import { makeRunDirectory, type RunDirectory } from './run-directory.ts'
-import { WorkerProcess } from './worker-processes.ts'
+import type { WorkerSettings } from './worker-process.ts'
 
 export const NAMESPACE = 'demo'
 const WORKERS = 4
+const WORKER = new URL('worker-process.ts', import.meta.url)
 
 // Nothing that Redis confirmed may be missing after it was killed: fsync before every answer. No rewriting of the file in
 // between: one copy of it is then one state.
@@ -20,7 +22,7 @@ export class Stage {
   readonly directory: RunDirectory
   readonly redis: RedisServer
   readonly raw: RawRedis
-  readonly workers: readonly WorkerProcess[]
+  readonly workers: readonly DemoProcess[]
   /** The importer's. */
   readonly moca: Moca
   readonly journal: Journal
@@ -38,10 +40,12 @@ export class Stage {
   static async open(signal: AbortSignal): Promise<Stage> {
     const directory = await makeRunDirectory()
     const redis = await startRedis({ dir: directory.redis, fsync: 'always', args: REDIS_ARGS })
-    const workers: WorkerProcess[] = []
+    const workers: DemoProcess[] = []
     try {
       for (let n = 1; n <= WORKERS; n++) {
-        workers.push(new WorkerProcess({ name: `worker-${n}`, namespace: NAMESPACE, redisUrl: redis.url, directory }))
+        const name = `worker-${n}`
+        const settings: WorkerSettings = { name, namespace: NAMESPACE, redisUrl: redis.url, directory }
+        workers.push(new DemoProcess(WORKER, settings))
       }
       const raw = await openRaw(redis.url)
       const journal = await openJournal(directory.journals, 'importer')

@@ -498,6 +498,14 @@ describe('what came by the log', () => {
     return run
   }
 
+  test('comes by a relay that must have been killed', () => {
+    const relay = (run: Run) => problemsOf(run).filter(([, id]) => id === 'a relay')
+    const run = withRecorded()
+    assert.deepEqual(relay(run), [['not-tried', 'a relay']])
+    run.evidence.kills = [...run.evidence.kills, { process: 'relay-1', signal: 'SIGKILL', atSeconds: 4 }]
+    assert.deepEqual(relay(run), [])
+  })
+
   /** Without what the application should have tried: this one wrote a single row. */
   const problems = (run: Run) => problemsOf(run).filter(([kind]) => kind !== 'not-tried')
 

@@ -1,12 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { defineDoctype } from '../../src/doctype.ts'
 import { Capture } from '../../src/outbox/capture.ts'
-import { Outbox } from '../../src/outbox/outbox.ts'
 import { migrate } from '../../src/outbox/migrations.ts'
 import { PostgresConnection } from '../../src/postgres/connection.ts'
 import { DOCTYPE } from '../recorded.ts'
 
-export const SCHEMA = 'moca'
+const SCHEMA = 'moca'
 const MAX_BYTES = 1_048_576
 
 const City = defineDoctype({ name: DOCTYPE, table: 'city', key: 'city_id' })
@@ -22,9 +21,4 @@ export async function prepareDatabase(url: string, namespace: string): Promise<v
   } finally {
     connection.destroy()
   }
-}
-
-/** What writers record with. */
-export function openOutbox(): Outbox {
-  return new Outbox({ schema: SCHEMA, source: 'demo', maxBytes: MAX_BYTES })
 }

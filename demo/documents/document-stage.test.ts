@@ -1,95 +1,67 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, type TestContext, test } from 'node:test'
+import { rm } from 'node:fs/promises'
+import { type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import { createMoca } from '../../src/index.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { matches } from '../../src/events/fan-out.ts'
 import type { LogRow } from '../../src/outbox/log-row.ts'
 import { Relay } from '../../src/outbox/relay.ts'
 import { PostgresConnection } from '../../src/postgres/connection.ts'
 import { LedgerSink } from '../../test/support/ledger-sink.ts'
-import { type PostgresServer, startPostgres, type TestDatabase } from '../../test/support/postgres-server.ts'
 import { waitFor } from '../../test/support/wait-for.ts'
 import { makeRecordedAccount, type RecordedAccount } from '../account/recorded-account.ts'
-import { type ImportRow, readRows } from '../cities.ts'
+import { readRows } from '../cities.ts'
 import type { DeliveryLine } from '../delivery-ledger.ts'
 import { plantInLog } from '../faults.ts'
 import { type EnvelopeFacts, identify, type Numbered } from '../recorded.ts'
 import { SUBSCRIPTIONS } from '../subscriptions.ts'
-import { openOutbox, prepareDatabase } from './database.ts'
-import { planTransactions } from './plan-transactions.ts'
-import { readPostgres } from './read-postgres.ts'
-import { openTransactionJournal, readTransactionJournal } from './transaction-journal.ts'
-import { writeDocuments } from './writers.ts'
+import { makeRunDirectory } from '../run-directory.ts'
+import { DocumentStage } from './document-stage.ts'
 
 // Real writers, a real log and real relays; the sink stands for Redis and the handlers.
 
 const NAMESPACE = 'written'
 const LATE_MS = 400
 
-let server: PostgresServer
-before(async () => {
-  server = await startPostgres({ settings: { max_connections: '40' } })
-})
-after(() => server.stop())
-
 class Scene {
-  readonly database: TestDatabase
   readonly sink = new LedgerSink('queue')
-  readonly rows: readonly ImportRow[]
-  readonly #journals: string
+  readonly stage: DocumentStage
   readonly #relays: readonly Relay<readonly LogRow[]>[]
 
-  private constructor(database: TestDatabase, journals: string, rows: readonly ImportRow[]) {
-    this.database = database
-    this.#journals = journals
-    this.rows = rows
+  private constructor(stage: DocumentStage) {
+    this.stage = stage
     this.#relays = [0, 1].map(() => this.#relay())
   }
 
   static async open(t: TestContext, cities: number): Promise<Scene> {
-    const journals = await mkdtemp(join(tmpdir(), 'moca-writers-'))
-    t.after(() => rm(journals, { recursive: true }))
-    const database = await server.createDatabase(t)
-    await prepareDatabase(database.url, NAMESPACE)
-    const scene = new Scene(database, journals, readRows(cities))
-    t.after(() => Promise.all(scene.#relays.map((relay) => relay.stop())))
+    const directory = await makeRunDirectory()
+    t.after(() => rm(directory.path, { recursive: true }))
+    const rows = readRows(cities)
+    const scene = new Scene(await DocumentStage.open({ directory, namespace: NAMESPACE, rows, lateMs: LATE_MS }))
+    t.after(async () => {
+      await Promise.all(scene.#relays.map((relay) => relay.stop()))
+      await scene.stage.close()
+    })
+    for (const relay of scene.#relays) relay.start()
     return scene
   }
 
-  relay(): void {
-    for (const relay of this.#relays) relay.start()
-  }
-
   async write(t: TestContext, pace: () => Promise<void> = async () => {}): Promise<void> {
-    const journal = await openTransactionJournal(this.#journals, 'writers')
-    await writeDocuments({
-      url: this.database.url,
-      transactions: planTransactions(this.rows),
-      writers: 8,
-      outbox: openOutbox(),
-      journal,
-      lateMs: LATE_MS,
-      pace,
-      onProgress: () => {},
-      signal: t.signal,
-    })
-    await journal.close()
+    await using moca = createMoca({ namespace: NAMESPACE, postgres: { url: this.stage.postgres.url } })
+    await this.stage.write({ outbox: moca.outbox, pace, onProgress: () => {}, signal: t.signal })
   }
 
   /** When all rows of the log have come to the sink. */
   async account(): Promise<RecordedAccount> {
-    const logged = async () => (await readPostgres(this.database.url)).log.length
+    const logged = async () => (await this.stage.evidence()).postgres.log.length
     await waitFor(async () => new Set(this.sink.ids).size >= (await logged()), {
       timeoutMs: 20_000,
       intervalMs: 100,
       describe: () => `all rows of the log to arrive; ${this.sink.rows.length} have`,
     })
     return makeRecordedAccount({
-      journal: await readTransactionJournal(this.#journals),
-      postgres: await readPostgres(this.database.url),
+      ...(await this.stage.evidence()),
       ledger: this.sink.rows.flatMap(toLines),
       // The sink has no handler that could fail.
       dying: new Set(),
@@ -102,13 +74,12 @@ class Scene {
           ]),
         ),
       },
-      lateMs: LATE_MS,
     })
   }
 
   #relay(): Relay<readonly LogRow[]> {
     return new Relay({
-      connect: () => PostgresConnection.open({ url: this.database.url }, 'moca:relay'),
+      connect: () => PostgresConnection.open({ url: this.stage.postgres.url }, 'moca:relay'),
       open: () => ({
         sink: this.sink,
         subscriptions: { version: async () => 0, reload: async () => {}, forget: () => {} },
@@ -145,7 +116,6 @@ function toLines(row: LogRow, index: number): DeliveryLine[] {
 
 test('what eight writers commit, late or with a lost answer, adds up with the table, the log and what relays bring', async (t) => {
   const scene = await Scene.open(t, 600)
-  scene.relay()
   await scene.write(t)
   const { documents, events, problems } = await scene.account()
   t.diagnostic(JSON.stringify({ documents, events }))
@@ -186,9 +156,8 @@ test('events that were swapped in the log before they were relayed are named', a
 /** A run during which something was done to the log. */
 async function damaged(t: TestContext, fault: 'log-row-deleted' | 'events-swapped') {
   const scene = await Scene.open(t, 1_500)
-  scene.relay()
   let isPlanted = false
-  const planting = plantInLog(fault, scene.database.url, t.signal).finally(() => {
+  const planting = plantInLog(fault, scene.stage.postgres.url, t.signal).finally(() => {
     isPlanted = true
   })
   // Slow as long as somebody waits for an opportunity.

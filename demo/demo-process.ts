@@ -6,32 +6,31 @@ import type { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { waitFor } from '../test/support/wait-for.ts'
-import type { WorkerSettings } from './worker-process.ts'
+import type { RunDirectory } from './run-directory.ts'
 
-const PROGRAM = fileURLToPath(new URL('worker-process.ts', import.meta.url))
-
-// A watcher is left beside each worker that kills it should the demo end without a word: also one that is stopped (SIGSTOP)
+// A watcher is left beside each process that kills it should the demo end without a word: also one that is stopped (SIGSTOP)
 // at that moment. `test/support/redis-server.ts` does the same for Redis. A group of its own (`detached`) keeps a Ctrl-C on
-// the terminal away from the workers: the demo ends them, in its order.
+// the terminal away from them: the demo ends them, in its order.
 const LAUNCH = `
 ( read -r _ <&3 || kill -KILL $$ 2>/dev/null ) >/dev/null 2>&1 &
 exec "$@" 3<&-
 `
 
-/** One worker process, which the demo may stop, continue and kill. */
-export class WorkerProcess {
+/** One process of Moca, which the demo may stop, continue and kill. */
+export class DemoProcess {
   readonly name: string
   readonly pid: number
   readonly logFile: string
   readonly #child: ChildProcess
   readonly #watcher: Writable
 
-  constructor(settings: WorkerSettings) {
+  /** `program`: a file of this folder. It is told its settings as JSON. */
+  constructor(program: URL, settings: { readonly name: string; readonly directory: RunDirectory }) {
     this.name = settings.name
     this.logFile = join(settings.directory.logs, `${settings.name}.log`)
     const log = openSync(this.logFile, 'a')
-    const program = [process.execPath, PROGRAM, JSON.stringify(settings)]
-    this.#child = spawn('sh', ['-c', LAUNCH, 'launch', ...program], {
+    const command = [process.execPath, fileURLToPath(program), JSON.stringify(settings)]
+    this.#child = spawn('sh', ['-c', LAUNCH, 'launch', ...command], {
       stdio: ['ignore', log, log, 'pipe'],
       detached: true,
     })
