@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto'
 import { stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { keepFolder } from './kept-folder.ts'
-import type { PostgresBinaries } from './postgres-binaries.ts'
+import type { PostgresBinaries } from '../../src/processes/dev/embedded-postgres.ts'
+import { keepFolder } from '../../src/processes/dev/kept-folder.ts'
 
 // The data directory of a PostgreSQL for tests.
 

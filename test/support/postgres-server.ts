@@ -1,30 +1,19 @@
-import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, execFile, spawnSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
+import type { PostgresBinaries } from '../../src/processes/dev/embedded-postgres.ts'
+import { isAlive, startWatched } from '../../src/processes/dev/watched-server.ts'
 import { copyData, fillData, POSTGRES_ENVIRONMENT } from './postgres-data.ts'
-import { findPostgres, type PostgresBinaries, type PostgresKind } from './postgres-binaries.ts'
+import { findPostgres, type PostgresKind } from './postgres-binaries.ts'
 import { waitFor } from './wait-for.ts'
 
-// A real PostgreSQL for tests: a child process of its own, in a directory of its own.
-//
-// As with redis-server.ts, no server outlives the process that started it, SIGKILL included: a watcher reads from a pipe that only the
-// starter holds open. It asks for an immediate shutdown, in which the server gives back its shared memory. It is no child of the
-// server, which would wonder about it.
-const LAUNCH = `
-postgres=$1 dir=$2; shift 2
-( ( read -r _ <&3 || {
-  kill -QUIT $$; kill -CONT $$; n=0
-  while kill -0 $$ && [ $n -lt 100 ]; do n=$((n+1)); sleep 0.1; done
-  kill -KILL $$; rm -rf "$dir"
-} ) >/dev/null 2>&1 & )
-exec "$postgres" "$@" 3<&-
-`
+// A real PostgreSQL for tests: a child process of its own, in a directory of its own, which does not outlive the process that started it.
+// Asked for an immediate shutdown it gives back its shared memory.
 
 // Below the ports that systems give to outgoing connections, so that none of them takes a port while its server restarts.
 const PORTS = { from: 20_000, to: 32_000 }
@@ -257,23 +246,15 @@ export class PostgresServer {
       ...settings,
     }
     const args = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-    const log = openSync(this.#logFile, 'w')
-    const program = [join(binaries.bin, 'postgres'), dir, '-D', this.#data, '-p', String(port)]
-    const child = spawn('sh', ['-c', LAUNCH, 'launch', ...program, ...args], {
+    return startWatched({
+      command: [join(binaries.bin, 'postgres'), '-D', this.#data, '-p', String(port), ...args],
+      ending: 'QUIT',
+      removes: dir,
+      logFile: this.#logFile,
       cwd: dir,
       env: POSTGRES_ENVIRONMENT,
-      stdio: ['ignore', log, log, 'pipe'],
-      detached: true,
-      ...binaries.user,
+      user: binaries.user,
     })
-    closeSync(log)
-    const watcher = child.stdio[3] as Writable & { unref(): void }
-    watcher.on('error', () => {}) // the watcher may be gone before it is told
-    child.once('exit', () => watcher.end('done\n'))
-    // A forgotten server does not keep its starter alive: the starter ends, and the watcher ends the server.
-    child.unref()
-    watcher.unref()
-    return child
   }
 
   /** What the server says of itself: process id in the first line, state in the eighth. */
@@ -320,10 +301,6 @@ export class TestDatabase {
   async drop(): Promise<void> {
     if (this.server.isRunning) await this.server.query(`drop database if exists ${this.name} with (force)`)
   }
-}
-
-function isAlive(child: ChildProcess): boolean {
-  return child.exitCode === null && child.signalCode === null
 }
 
 function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {

@@ -1,26 +1,15 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { closeSync, openSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Writable } from 'node:stream'
 import { promisify } from 'node:util'
+import { isAlive, startWatched } from '../../src/processes/dev/watched-server.ts'
 import { waitFor } from './wait-for.ts'
 
-// A real Redis for tests, the demo and the benchmarks: a child process of its own, in a directory of its own.
-//
-// No server outlives the process that started it, however that one ends, SIGKILL included: the server is started through
-// a shell that leaves a watcher behind, which reads from a pipe that only the starter holds open. "done" on it means
-// that the server is gone already; its end without a word means that the starter died, and the watcher kills the server.
-// A group of its own (`detached`) keeps a Ctrl-C on the terminal away from the server: a program that stops gracefully
-// still needs it.
-const LAUNCH = `
-dir=$1; shift
-( read -r _ <&3 || { kill -KILL $$ 2>/dev/null; [ -z "$dir" ] || rm -rf "$dir"; } ) >/dev/null 2>&1 &
-exec redis-server "$@" 3<&-
-`
+// A real Redis for tests, the demo and the benchmarks: a child process of its own, in a directory of its own, which does not outlive the
+// process that started it.
 
 // Below the ports that systems give to outgoing connections, so that none of them takes a port while its server restarts.
 const PORTS = { from: 20_000, to: 32_000 }
@@ -157,21 +146,14 @@ export class RedisServer {
   #spawn(): ChildProcess {
     const { dir, port, ownsDir, fsync, args = [] } = this.#settings
     const appendonly = this.#settings.appendonly ?? fsync !== undefined
-    const log = openSync(this.#logFile, 'w')
     const place = ['--bind', '127.0.0.1', '--port', String(port), '--dir', dir, '--save', '']
     const durability = ['--appendonly', appendonly ? 'yes' : 'no', '--appendfsync', fsync ?? 'everysec']
-    const child = spawn('sh', ['-c', LAUNCH, 'launch', ownsDir ? dir : '', ...place, ...durability, ...args], {
-      stdio: ['ignore', log, log, 'pipe'],
-      detached: true,
+    return startWatched({
+      command: ['redis-server', ...place, ...durability, ...args],
+      ending: 'KILL',
+      ...(ownsDir && { removes: dir }),
+      logFile: this.#logFile,
     })
-    closeSync(log)
-    const watcher = child.stdio[3] as Writable & { unref(): void }
-    watcher.on('error', () => {}) // the watcher may be gone before it is told
-    child.once('exit', () => watcher.end('done\n'))
-    // A forgotten server does not keep its starter alive: the starter ends, and the watcher ends the server.
-    child.unref()
-    watcher.unref()
-    return child
   }
 
   async #startError(child: ChildProcess): Promise<Error> {
@@ -181,10 +163,6 @@ export class RedisServer {
     const ending = child.signalCode ?? `exit code ${child.exitCode}`
     return new Error(`redis-server ended while starting (${ending}):\n${log.split('\n').slice(-8).join('\n')}`)
   }
-}
-
-function isAlive(child: ChildProcess): boolean {
-  return child.exitCode === null && child.signalCode === null
 }
 
 /** Whether the server on this port is our child (another program may hold the port) and has loaded its files. */
