@@ -4,6 +4,7 @@ import type { ConfigInput } from './config/options.ts'
 import { type Logger, silentLogger } from './logger.ts'
 import { Outbox } from './outbox/outbox.ts'
 import { Inspector } from './queue/inspector/inspector.ts'
+import { ConfirmedCounts } from './queue/confirmed-counts.ts'
 import { JobQueue } from './queue/job-queue.ts'
 import { type Loss, LossDetector } from './queue/loss-detector.ts'
 import { type NamespaceConnection, openNamespace } from './queue/namespace.ts'
@@ -41,7 +42,7 @@ export class Moca {
     this.outbox = new Outbox({ schema: postgres.schema, source: events.source, maxBytes: outbox.maxBytes })
     this.#producer = new Producer({
       link: this.#link,
-      losses: this.losses,
+      counts: new ConfirmedCounts(this.losses),
       clock: systemClock,
       options: {
         ...queue,

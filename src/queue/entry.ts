@@ -174,3 +174,14 @@ function isObject(value: unknown): value is Record<string, unknown> {
  */
 export const ENTRY_LIMIT_BYTES = 32_768
 export const LARGE_PAYLOAD_BYTES = 16_384
+
+/** The bytes of a payload that is so large that it stands beside the stream; undefined for one that does not. */
+export function largeBytes(payload: string): number | undefined {
+  // Most need no count.
+  if (payload.length * MOST_BYTES_PER_CHARACTER <= LARGE_PAYLOAD_BYTES) return undefined
+  const bytes = Buffer.byteLength(payload)
+  return bytes > LARGE_PAYLOAD_BYTES ? bytes : undefined
+}
+
+/** Of UTF-8, for each unit of a JavaScript text. */
+const MOST_BYTES_PER_CHARACTER = 3

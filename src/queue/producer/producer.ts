@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts'
-import { ClosedError, ConnectionError, EnqueueError, MocaError, OptionError, QueueFullError } from '../../errors.ts'
+import { ClosedError, EnqueueError, MocaError, OptionError, QueueFullError } from '../../errors.ts'
 import { describeValue } from '../../job/describe-value.ts'
 import { type EnqueueOptions, type OptionsPlace, requireOptions } from '../../job/enqueue-options.ts'
 import { type Job, requireJob } from '../../job/job.ts'
@@ -8,10 +8,11 @@ import { encodePayload } from '../../job/payload.ts'
 import type { Link } from '../../redis/link.ts'
 import { type EncodedJob, EnqueueCall, type EnqueueReply, type EnqueueResult } from './enqueue-call.ts'
 import { ENQUEUE, ENQUEUE_MANY, encodeOptions, requireManyOptions } from './enqueue-options.ts'
-import { LARGE_PAYLOAD_BYTES } from '../entry.ts'
-import type { LossDetector } from '../loss-detector.ts'
+import type { ConfirmedCounts } from '../confirmed-counts.ts'
+import { largeBytes } from '../entry.ts'
 import type { NamespaceConnection } from '../namespace.ts'
-import { asLayoutError, mustReopen } from '../namespace.ts'
+import { mustReopen } from '../namespace.ts'
+import { explainFailure, wasRefusedUnapplied } from '../refusals.ts'
 import { loadScripts } from '../scripts.ts'
 
 /** At most so many jobs, or bytes, go into one script: it holds up everybody else while it runs. */
@@ -33,7 +34,7 @@ export interface ProducerOptions {
 
 export interface ProducerDeps {
   readonly link: Link<NamespaceConnection>
-  readonly losses: LossDetector
+  readonly counts: ConfirmedCounts
   readonly clock: Clock
   readonly options: ProducerOptions
 }
@@ -66,8 +67,6 @@ interface Open {
  * Every enqueue settles within `enqueueTimeoutMs`: accepted, or an error that says whether it may have been applied all the same.
  */
 export class Producer {
-  /** The last count of accepted jobs, by queue, that each connection told. */
-  readonly #counts = new WeakMap<NamespaceConnection, Map<string, number>>()
   readonly #deps: ProducerDeps
   readonly #open = new Map<string, Open>()
   readonly #underWay = new Set<Promise<void>>()
@@ -200,14 +199,14 @@ export class Producer {
     options: EnqueueOptions | undefined,
     where: OptionsPlace,
   ): EncodedJob {
-    const isLarge = text.length * 3 > LARGE_PAYLOAD_BYTES && Buffer.byteLength(text) > LARGE_PAYLOAD_BYTES
-    if (!options && !isLarge) return [job.type, '', text, '']
+    const large = largeBytes(text)
+    if (!options && large === undefined) return [job.type, '', text, '']
     const { entry, control } = encodeOptions(options ?? {}, job.retry, this.#deps.options.idempotencyTtlMs, where)
-    if (isLarge) {
-      entry.p = Buffer.byteLength(text)
+    if (large !== undefined) {
+      entry.p = large
       control.big = true
     }
-    const needsId = isLarge || control.in !== undefined || control.on !== undefined || control.k !== undefined
+    const needsId = control.big || control.in !== undefined || control.on !== undefined || control.k !== undefined
     let place: string | undefined
     if (needsId) {
       place = givenPlace(this.#deps.clock.wallMs())
@@ -308,23 +307,14 @@ export class Producer {
     try {
       await Promise.race([this.#send(batch), late])
     } catch (error) {
-      this.#rejectAll(batch, this.#explain(batch, error))
+      this.#rejectAll(batch, explainFailure(error, 'enqueue', batch.isSent))
     } finally {
       clearTimeout(timer)
     }
   }
 
-  /** Answers of one connection come in order, and counts of one life only grow. */
-  #countsBackwards(open: NamespaceConnection, queue: string, accepted: number): boolean {
-    const counts = this.#counts.get(open) ?? new Map<string, number>()
-    this.#counts.set(open, counts)
-    const before = counts.get(queue) ?? 0
-    counts.set(queue, accepted)
-    return accepted < before
-  }
-
   async #send(batch: Batch): Promise<void> {
-    const { clock, link, losses, options } = this.#deps
+    const { clock, link, counts, options } = this.#deps
     const { call } = batch
     const args = call.arguments(options.maxWaiting[call.queue])
     while (!batch.isSettled) {
@@ -333,11 +323,9 @@ export class Producer {
       batch.isSent = true
       try {
         const reply = await open.connection.run<EnqueueReply>(loadScripts().enqueue, open.prefix, args)
-        const forgot = this.#countsBackwards(open, call.queue, reply[0])
-        if (!forgot) losses.saw(call.queue, open.bootId, reply[0], Number(reply[1]))
+        const isKnown = counts.confirm(open, call.queue, reply[0], Number(reply[1]))
         this.#settle(batch, reply)
-        // Another process has opened what the server forgot: this one would never compare what it was told.
-        if (forgot) open.destroy()
+        if (!isKnown) open.destroy()
         return
       } catch (error) {
         if (!wasRefusedUnapplied(error)) throw error
@@ -381,34 +369,6 @@ export class Producer {
     )
   }
 
-  #explain(batch: Batch, error: unknown): Error {
-    const layout = asLayoutError(error)
-    if (layout instanceof MocaError && layout.code !== 'connection_lost') return layout
-    const message = error instanceof Error ? error.message : String(error)
-    if (wasRefusedUnapplied(error)) {
-      return new EnqueueError(
-        'redis_refused',
-        `Redis refused the enqueue: ${message}. Nothing of it was accepted.`,
-        false,
-        error,
-      )
-    }
-    if (!(error instanceof ConnectionError) && isReply(error)) {
-      return new EnqueueError(
-        'redis_refused',
-        `Redis answered the enqueue with an error: ${message}`,
-        batch.isSent,
-        error,
-      )
-    }
-    return new EnqueueError(
-      'connection_lost',
-      `The connection broke before the enqueue was answered: ${message}`,
-      batch.isSent,
-      error,
-    )
-  }
-
   #rejectAll(batch: Batch, error: Error): void {
     if (!this.#end(batch)) return
     batch.waiterForAll?.reject(error)
@@ -441,19 +401,4 @@ function hasOptions(item: object): boolean {
 function textOf(object: object): string {
   const text = JSON.stringify(object)
   return text === '{}' ? '' : text
-}
-
-/** An error that the server sent, as opposed to one of the connection. */
-function isReply(error: unknown): boolean {
-  return error instanceof Error && /^(ERR|[A-Z]+) /.test(error.message)
-}
-
-/** Errors by which the server says that it did nothing at all. */
-function wasRefusedUnapplied(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    /^(OOM|MISCONF|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|NOAUTH|NOPERM|NOREPLICAS|MOCALAYOUT)|MOCALAYOUT none/.test(
-      error.message,
-    )
-  )
 }
