@@ -5,7 +5,7 @@
 export interface ReceivedJob {
   readonly queue: string
   readonly type: string
-  /** The options of its entry as JSON; begins with `{"i":"<place>"`. */
+  /** The options of its entry as JSON; begins with `{"i":"<place>"`. Its key, and the size of a large payload, are added where they are missing. */
   readonly options: string
   readonly payload: string
   /** `g` and 20 url-safe characters: the last part of its id. */
@@ -55,7 +55,19 @@ export type BatchAnswer =
   /** No room in a queue with `maxWaiting`. */
   | { readonly status: 'full'; readonly queue: string }
 
-/** Rejects with ConnectionError when it cannot be reached or did not answer: the batch may have been applied. */
+/** Emitted events, and what becomes of them. */
+export interface EmittedEvents {
+  /** Of the set of subscriptions that was asked. */
+  readonly version: number
+  /** At most 1,000. */
+  readonly jobs: readonly ReceivedJob[]
+  readonly announcements: readonly Announcement[]
+}
+
+/**
+ * Rejects with a MocaError when it cannot be reached, did not answer or refused (no memory left, a replica, a user who may not); what was
+ * sent may have been applied unless `facts.mayHaveBeenApplied` is false. A job that stands in its queue already is not accepted again.
+ */
 export interface JobReceiver {
   /** Accepts all jobs of a batch and notes its number, or nothing. Exactly once in what the server remembers. */
   receive(batch: ReceivedBatch): Promise<BatchAnswer>
@@ -64,12 +76,8 @@ export interface JobReceiver {
   /** Writes positions over what is there, for `outbox redrive` and `outbox rebase`. Undefined removes one. */
   setPositions(positions: ReadonlyMap<string, ReceivedPosition | undefined>): Promise<void>
   /**
-   * Accepts jobs for an emitted event's subscriptions and announces it, at once. `version`: of the set of subscriptions that was asked;
-   * `outdated` when the server knows another one, and nothing was done.
+   * Accepts the jobs of emitted events' subscriptions and announces the events, at once. `outdated`: the server knows another set of
+   * subscriptions, and nothing was done. Rejects with QueueFullError as well.
    */
-  publish(event: {
-    readonly version: number
-    readonly jobs: readonly ReceivedJob[]
-    readonly announcements: readonly Announcement[]
-  }): Promise<'published' | 'outdated'>
+  publish(events: EmittedEvents): Promise<'published' | 'outdated'>
 }

@@ -45,5 +45,10 @@ export function wakeChannel(prefix: string): string {
   return `${prefix}wake`
 }
 
-/** The consumer group of every stream. */
+/** How far each unit of an outbox has come: unit -> position (receiver/position.ts). */
+export function relayKey(prefix: string): string {
+  return `${prefix}relay`
+}
+
+/** The consumer group of every stream of a queue. */
 export const GROUP = 'w'

@@ -18,12 +18,15 @@ export const SCRIPT_NAMES = [
   'count',
   'beat',
   'lose',
+  'relay',
+  'publish',
+  'reposition',
 ] as const
 
 export type ScriptName = (typeof SCRIPT_NAMES)[number]
 
 /** What some scripts share: it takes the place of a line `--#<name>`, where its functions are needed. */
-export const PART_NAMES = ['accept', 'room'] as const
+export const PART_NAMES = ['accept', 'room', 'receive'] as const
 
 export interface Script {
   readonly name: ScriptName

@@ -14,6 +14,7 @@ export function checkAgreement(model: ServerModel, picture: Picture): void {
     () => `${seen} jobs are there, ${model.jobs.size} were expected`,
   )
   checkOrderOfGates(model, picture)
+  checkPositions(model, picture)
 }
 
 const COUNTERS = [
@@ -91,6 +92,14 @@ function checkHistory(job: ModelJob, { type, payload, options }: SeenEntry | See
   must('jobs keep what they carry', options.f === job.before, () => {
     return `${job.id}: its attempt before is noted as ${options.f}, it was ${job.before}`
   })
+}
+
+/** Each batch that was applied is noted once, and no other. */
+function checkPositions(model: ServerModel, picture: Picture): void {
+  for (const unit of new Set([...model.positions.keys(), ...picture.positions.keys()])) {
+    const [expected, seen] = [model.positions.get(unit), picture.positions.get(unit)].map((it) => JSON.stringify(it))
+    must('a position is what was applied', seen === expected, () => `unit ${unit}: ${seen}, not ${expected}`)
+  }
 }
 
 function checkOrderOfGates({ gates }: ServerModel, picture: Picture): void {

@@ -10,7 +10,7 @@ import { Violation } from './violation.ts'
 const LANES = 3
 
 /** The seed and length of the walks that catch every mutation, and find nothing in the scripts as they are. */
-const SEED = 3
+const SEED = 1
 export const STEPS = 10_000
 
 /** Random walks on scripts with a planted fault, or none; the violation that they find. */

@@ -21,6 +21,8 @@ export interface PreparedCall {
   readonly args?: readonly string[]
   /** Ids of the jobs that the call ends, as it should. All others must run afterwards, or be dead. */
   readonly ends?: readonly string[]
+  /** Ids of the jobs that it brings: once it was sent again, they are there. */
+  readonly brings?: readonly string[]
   /** For settle: what a worker sends after the failure, told as sent again. All must be counted then. */
   readonly again?: readonly string[] | undefined
 }
@@ -33,8 +35,9 @@ type GoesOn = 'sent again' | 'caller dies'
 /** Runs a case once for each of its calls, which fails, in both ways on. Returns the sites of the calls that failed. */
 export async function failEachCall(scene: ScriptScene, failing: FailingCase): Promise<Set<string>> {
   const sites = new Set<string>()
-  // A sweep is sent again by whoever is alive.
-  const ways: readonly GoesOn[] = failing.script === 'rescue' ? ['sent again'] : ['sent again', 'caller dies']
+  // A sweep is sent again by whoever is alive, and so is a batch of an outbox.
+  const isTakenOver = failing.script === 'rescue' || failing.script === 'relay'
+  const ways: readonly GoesOn[] = isTakenOver ? ['sent again'] : ['sent again', 'caller dies']
   for (const goesOn of ways) {
     for (let call = 1; ; call++) {
       const site = await failOneCall(scene, failing, call, goesOn)
@@ -53,7 +56,7 @@ async function failOneCall(
 ): Promise<string | undefined> {
   const { namespace } = scene
   await scene.reset()
-  const { header, args = [], ends = [], again } = await prepare(scene)
+  const { header, args = [], ends = [], brings = [], again } = await prepare(scene)
   const before = await namespace.look()
   namespace.failingCall = call
   await namespace.run(script, header, args).catch(ignorePlanned)
@@ -73,6 +76,7 @@ async function failOneCall(
   // A count that fails cannot be made up for: nobody knows whether it was made.
   if (goesOn === 'sent again' && again && after.failed !== COUNT) mustAccount(await namespace.look(), where)
   const { dead } = await namespace.look()
+  if (goesOn === 'sent again') safe.push(...brings)
   for (const id of safe) must('no job is lost', run.has(id) || dead.has(id), () => `${where}: ${id} never ran`)
   return after.failed
 }

@@ -1,3 +1,7 @@
+import type { ReceivedJob } from '../../src/job/job-receiver.ts'
+import { LARGE_PAYLOAD_BYTES } from '../../src/queue/entry.ts'
+import { formatPosition } from '../../src/queue/receiver/position.ts'
+import { ReceivedCall } from '../../src/queue/receiver/received-call.ts'
 import type { FailingCase, PreparedCall } from './failing-calls.ts'
 import { LEASE_MS, QUEUE } from './namespace-under-test.ts'
 import { completedText, type Held, type SceneJob, type ScriptScene } from './script-scene.ts'
@@ -39,6 +43,30 @@ function report({ letter, entry, id }: Held, outcome: SettledOutcome): string {
 function completedAgain(held: readonly Held[]): string[] {
   return held.map((one) => report(one, { r: 'completed', again: true }))
 }
+
+/** Jobs of every kind, as an outbox or emitted events bring them; k is held by another job. */
+function receivedJobs(nowMs: number): ReceivedJob[] {
+  const job = (place: string, more: Partial<ReceivedJob> = {}): ReceivedJob => {
+    const base = { queue: QUEUE, type: 'x', options: `{"i":"${place}"}`, payload: 'null' }
+    return { ...base, place, key: undefined, dueMs: undefined, ...more }
+  }
+  return [
+    job('unkeyed'),
+    job('gated', { key: 'k' }),
+    job('free', { key: 'free' }),
+    job('behind', { key: 'free' }),
+    job('delayed', { dueMs: nowMs + 5 }),
+    job('delayed-keyed', { dueMs: nowMs + 9, key: 'k' }),
+    job('big', { payload: `"${'x'.repeat(LARGE_PAYLOAD_BYTES)}"` }),
+  ]
+}
+
+function receiving(jobs: readonly ReceivedJob[], header: object, maxWaiting?: number): PreparedCall {
+  const call = new ReceivedCall(jobs, [{ topic: 't', text: '{}' }], { [QUEUE]: maxWaiting })
+  return { header: { ...header, ...call.header }, args: call.values, brings: jobs.map(({ place }) => place) }
+}
+
+const RELAY_HEADER = { unit: '0', log: 'log', n: 1, epoch: 1, rows: 1, digest: 'd' }
 
 function moveCase(
   name: string,
@@ -110,6 +138,32 @@ export const FAILING_CASES: readonly FailingCase[] = [
     name: 'enqueue: nothing accepted',
     script: 'enqueue',
     prepare: async () => ({ header: { q: QUEUE, n: 1, max: 0 }, args: ['x', '', 'null', ''] }),
+  },
+  {
+    name: 'relay: jobs of every kind',
+    script: 'relay',
+    async prepare(scene) {
+      await scene.enqueue({ key: 'k' })
+      return receiving(receivedJobs(scene.namespace.nowMs), RELAY_HEADER, 100)
+    },
+  },
+  {
+    name: 'publish: jobs of every kind',
+    script: 'publish',
+    async prepare(scene) {
+      await scene.enqueue({ key: 'k' })
+      return receiving(receivedJobs(scene.namespace.nowMs), { v: 0 }, 100)
+    },
+  },
+  {
+    name: 'reposition: sets one, removes another',
+    script: 'reposition',
+    async prepare(scene) {
+      await scene.enqueue({})
+      await scene.namespace.command('HSET', `${scene.namespace.prefix}relay`, '1', 'log 7 1 1 d')
+      const position = formatPosition({ logId: 'log', n: 6, epoch: 1, rows: 0, digest: '' })
+      return { header: { n: 2 }, args: ['0', position, '1', ''] }
+    },
   },
   {
     name: 'settle: plain completions',

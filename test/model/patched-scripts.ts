@@ -29,7 +29,8 @@ local function fails(site)
 end
 local function arguments(name, ...)
   if name == 'XADD' then return starred({ name, ... }) end
-  if name == 'PUBLISH' then redis.call('HSET', P .. 'model', 'wake', select(2, ...)) end
+  local channel, message = ...
+  if name == 'PUBLISH' and channel == P .. 'wake' then redis.call('HSET', P .. 'model', 'wake', message) end
   return name, ...
 end
 local function call(site, ...)

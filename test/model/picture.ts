@@ -1,4 +1,6 @@
+import type { ReceivedPosition } from '../../src/job/job-receiver.ts'
 import { type EntryOptions, parseOptions } from '../../src/queue/entry.ts'
+import { parsePosition } from '../../src/queue/receiver/position.ts'
 
 // What lua/look.lua saw, in a form that checks can be written against.
 
@@ -41,6 +43,8 @@ export interface Picture {
   readonly counters: ReadonlyMap<string, number>
   readonly sides: readonly string[]
   readonly payloads: readonly string[]
+  /** How far each unit of an outbox has come. */
+  readonly positions: ReadonlyMap<string, ReceivedPosition | undefined>
   readonly strange: readonly string[]
   /** The last wake-up that was published since the look before, "<queue> <instant>". */
   readonly wake: string | undefined
@@ -52,6 +56,7 @@ interface Looked {
   streams: Record<string, LookedStream>
   gates: Record<string, string[]> | []
   payloads: string[] | object
+  relay: string[] | object
   strange: string[] | object
   sides?: string[] | object
   later?: string[]
@@ -90,6 +95,7 @@ export function parsePicture(text: string): Picture {
     counters: numbers(look.n),
     sides: list(look.sides),
     payloads: list(look.payloads),
+    positions: new Map(pairs(list(look.relay)).map(([unit, text]) => [unit, parsePosition(text)])),
     strange: list(look.strange),
     wake: look.wake,
     failed: look.failed,

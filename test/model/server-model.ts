@@ -1,3 +1,4 @@
+import type { ReceivedPosition } from '../../src/job/job-receiver.ts'
 import { must } from './violation.ts'
 
 // What the server must hold after each step, said without streams and hashes: jobs, where they are, who has them, whose turn it is.
@@ -61,6 +62,10 @@ export class ServerModel {
   gates = new Map<string, string[]>()
   markers = new Map<string, string>()
   sides = new Set<string>()
+  /** How far each unit of an outbox has come. */
+  positions = new Map<string, ReceivedPosition>()
+  /** Version of the set of subscriptions. */
+  version = 0
   /** When this life of the server began, by its clock. */
   bootMs = 0
   /** The leases that workers registered, with the instant of their last sign of life. */
@@ -77,6 +82,8 @@ export class ServerModel {
     copy.gates = new Map([...this.gates].map(([key, ids]) => [key, [...ids]]))
     copy.markers = new Map(this.markers)
     copy.sides = new Set(this.sides)
+    copy.positions = new Map(this.positions)
+    copy.version = this.version
     copy.bootMs = this.bootMs
     copy.workers = new Map(this.workers)
     copy.acceptedAtMs = this.acceptedAtMs
@@ -118,6 +125,38 @@ export class ServerModel {
     this.count('accepted', accepted)
     if (accepted > 0) this.acceptedAtMs = nowMs
     return expected
+  }
+
+  /** What becomes of a numbered batch of an outbox: the table of docs/decisions/0032-batches-and-leases.md. */
+  relay(unit: string, batch: ReceivedPosition, jobs: readonly EnqueuedJob[], nowMs: number, room: number): string {
+    const { logId, n, epoch, digest } = this.positions.get(unit) ?? { logId: batch.logId, n: 0, epoch: 0, digest: '' }
+    if (logId !== batch.logId) return 'foreign'
+    if (epoch > batch.epoch) return 'stale'
+    if (n > batch.n) return 'ahead'
+    if (n === batch.n) return digest === batch.digest || digest === '' ? 'done' : 'ahead'
+    if (n < batch.n - 1) return 'forgot'
+    if (jobs.length > 0 && room <= 0) return 'full'
+    this.#acceptNew(jobs, nowMs)
+    this.positions.set(unit, batch)
+    return 'applied'
+  }
+
+  publish(version: number, jobs: readonly EnqueuedJob[], nowMs: number, room: number): string {
+    if (version !== this.version) return 'outdated'
+    if (jobs.length > 0 && room <= 0) return 'full'
+    this.#acceptNew(jobs, nowMs)
+    return 'published'
+  }
+
+  /** Those that stand here already are passed over. */
+  #acceptNew(jobs: readonly EnqueuedJob[], nowMs: number): void {
+    for (const job of jobs) {
+      const id = job.id as string
+      if (this.jobs.has(id)) continue
+      this.#accept(id, job, nowMs)
+      this.count('accepted')
+      this.acceptedAtMs = nowMs
+    }
   }
 
   #accept(id: string, { type, key, payload, isBig, dueMs }: EnqueuedJob, nowMs: number): void {

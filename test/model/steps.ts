@@ -22,8 +22,21 @@ export interface Pick {
   readonly from?: 'reported' | 'foreign'
 }
 
+/** What a relay sends of its log: the next batch, which is made of the jobs, or another one that it should not send. */
+export type RelayedBatch =
+  | 'next'
+  | 'last again'
+  | 'older'
+  | 'beyond the next'
+  | 'last with other rows'
+  | 'next of another log'
+
 export type Step =
   | { do: 'enqueue'; jobs: JobToEnqueue[]; max?: number; atomic?: true }
+  | { do: 'relay'; unit: number; batch: RelayedBatch; jobs: JobToEnqueue[]; epoch?: 'older' | 'newer'; max?: number }
+  | { do: 'reposition'; unit: number; back: number }
+  | { do: 'subscribe' }
+  | { do: 'publish'; jobs: JobToEnqueue[]; isOutdated?: true; max?: number }
   | { do: 'read'; by: number; letter: string; count: number; reply?: 'lost' | 'old session' }
   | { do: 'settle'; by: number; picks: (Pick & { outcome: number })[]; history?: true }
   | { do: 'renew'; by: number; picks: Pick[] }
@@ -61,6 +74,8 @@ const ASIDE = OUTCOMES.findIndex(({ r }) => r === 'aside')
 export const TYPES = ['x', 'y'] as const
 export const KEYS = ['k:1', 'k/2'] as const
 export const WORKERS = 3
+/** Lanes of an outbox. */
+const UNITS = 2
 /** All streams that jobs of these types can stand in. */
 export const LETTERS = ['m', 'f', 's', 'a', 'tx', 'ty'] as const
 
@@ -95,7 +110,9 @@ export class RandomSteps {
     // Mostly what can do something; now and then what should do nothing.
     const by = held > 0 && !random.chance(4) ? random.pick(holders) : random.int(WORKERS)
     const kind = random.weighted({
-      enqueue: jobs < MOST_JOBS ? 18 : 0,
+      enqueue: jobs < MOST_JOBS ? 14 : 0,
+      relay: jobs < MOST_JOBS ? 7 : 1,
+      publish: jobs < MOST_JOBS ? 2 : 0,
       read: unread.length > 0 ? 24 : 2,
       settle: held > 0 ? 26 : 1,
       renew: held > 0 ? 6 : 0,
@@ -114,6 +131,10 @@ export class RandomSteps {
     switch (kind) {
       case 'enqueue':
         return this.#enqueue()
+      case 'relay':
+        return this.#relay()
+      case 'publish':
+        return this.#publish()
       case 'read':
         return this.#read(unread)
       case 'settle': {
@@ -177,6 +198,7 @@ export class RandomSteps {
           { do: 'late adoption', by },
           { do: 'late adoption', by },
           { do: 'expire marker', idempotency: random.int(3) },
+          { do: 'subscribe' },
           { do: 'beat', by },
           { do: 'beat', by, long: true },
           { do: 'beat', by, leaves: true },
@@ -189,9 +211,11 @@ export class RandomSteps {
     // More than a page of a sweep.
     if (random.chance(16)) return { do: 'enqueue', jobs: upTo(13).map(() => ({ name: this.#names++, type: 0 })) }
     const isBounded = random.chance(8)
+    // Where room is short it matters which jobs are known already.
+    const job = () => ({ ...this.#job(), ...(isBounded && random.chance(2) && { idempotency: random.int(3) }) })
     return {
       do: 'enqueue',
-      jobs: this.#some(3, () => this.#job()),
+      jobs: this.#some(3, job),
       ...(isBounded && { max: random.int(6) }),
       ...(isBounded && random.chance(2) && { atomic: true }),
     }
@@ -211,6 +235,32 @@ export class RandomSteps {
       ...(random.chance(6) && { idempotency: random.int(3) }),
       ...(random.chance(8) && { big: true }),
       ...(random.chance(8) && { expires: true }),
+    }
+  }
+
+  #relay(): Step {
+    const random = this.#random
+    if (random.chance(10)) return { do: 'reposition', unit: random.int(UNITS), back: 1 + random.int(3) }
+    const batch = random.chance(3)
+      ? random.pick(['last again', 'older', 'beyond the next', 'last with other rows', 'next of another log'] as const)
+      : 'next'
+    return {
+      do: 'relay',
+      unit: random.int(UNITS),
+      batch,
+      jobs: this.#some(3, () => this.#job()),
+      ...(random.chance(6) && { epoch: random.pick(['older', 'newer'] as const) }),
+      ...(random.chance(8) && { max: random.int(6) }),
+    }
+  }
+
+  #publish(): Step {
+    const random = this.#random
+    return {
+      do: 'publish',
+      jobs: this.#some(3, () => this.#job()),
+      ...(random.chance(4) && { isOutdated: true }),
+      ...(random.chance(8) && { max: random.int(6) }),
     }
   }
 

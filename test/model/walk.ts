@@ -3,6 +3,7 @@ import { checkPicture } from './invariants.ts'
 import { LONG_LEASE_MS, type NamespaceUnderTest, QUEUE } from './namespace-under-test.ts'
 import type { Picture } from './picture.ts'
 import { count, enqueue, expireMarker, move, promote, rescue } from './queue-steps.ts'
+import { publish, relay, reposition, subscribe } from './receive-steps.ts'
 import { type ModelJob, ServerModel } from './server-model.ts'
 import { settle } from './settle-step.ts'
 import type { Stage, StepOf } from './stage.ts'
@@ -85,7 +86,7 @@ export class Walk implements Stage {
     const picture = await this.namespace.look()
     checkPicture(picture)
     checkAgreement(this.model, picture)
-    if (step.do === 'enqueue' || step.do === 'settle') checkWake(dueBefore, this.model.nextDueMs, picture)
+    if (WAKING.has(step.do)) checkWake(dueBefore, this.model.nextDueMs, picture)
     this.#picture = picture
   }
 
@@ -116,6 +117,14 @@ export class Walk implements Stage {
     switch (step.do) {
       case 'enqueue':
         return enqueue(this, step)
+      case 'relay':
+        return relay(this, step)
+      case 'reposition':
+        return reposition(this, step)
+      case 'subscribe':
+        return subscribe(this)
+      case 'publish':
+        return publish(this, step)
       case 'read':
         return read(this, step)
       case 'settle':
@@ -227,6 +236,9 @@ export class Walk implements Stage {
     await this.#openNewLife()
   }
 }
+
+/** Steps that may delay jobs. */
+const WAKING: ReadonlySet<Step['do']> = new Set(['enqueue', 'relay', 'publish', 'settle'])
 
 /** When a delayed job becomes the first to fall due, the workers' timers are told. */
 function checkWake(before: number, after: number, { wake }: Picture): void {

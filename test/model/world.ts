@@ -1,8 +1,9 @@
 import { fenceOf } from '../../src/job/job-id.ts'
+import type { EnqueuedJob } from './server-model.ts'
 import { must } from './violation.ts'
 
-// Everything outside the server: workers with what they remember, and the fences that outside systems have seen. A server that
-// forgets does not make them forget.
+// Everything outside the server: workers with what they remember, the fences that outside systems have seen, and the log of an outbox.
+// A server that forgets does not make them forget.
 
 export interface Attempt {
   readonly job: string
@@ -26,10 +27,27 @@ export interface ModelWorker {
   reported: Attempt[]
 }
 
+/** A batch as PostgreSQL has it. */
+export interface LoggedBatch {
+  readonly n: number
+  readonly digest: string
+  readonly jobs: readonly EnqueuedJob[]
+}
+
+/** One lane of an outbox. */
+export interface ModelLane {
+  /** Of its present owner. */
+  epoch: number
+  readonly batches: LoggedBatch[]
+  /** An operator has set it back: what had ended may come again. */
+  isRedriven: boolean
+}
+
 export class World {
   workers: ModelWorker[]
   /** The highest fence of each job and key. */
   fences = new Map<string, bigint>()
+  lanes = new Map<number, ModelLane>()
   #born = 0
 
   constructor(workers: number) {
@@ -44,6 +62,7 @@ export class World {
       reported: [...worker.reported],
     }))
     copy.fences = new Map(this.fences)
+    copy.lanes = new Map([...this.lanes].map(([unit, lane]) => [unit, { ...lane, batches: [...lane.batches] }]))
     copy.#born = this.#born
     return copy
   }
@@ -57,8 +76,19 @@ export class World {
     this.workers[index] = this.#newWorker()
   }
 
+  lane(unit: number): ModelLane {
+    const lane = this.lanes.get(unit) ?? { epoch: 1, batches: [], isRedriven: false }
+    this.lanes.set(unit, lane)
+    return lane
+  }
+
   isAlive(consumer: string | undefined): boolean {
     return this.workers.some(({ name }) => consumer?.startsWith(`${name}.`))
+  }
+
+  /** A job that may have ended comes again as a new one. Of its key alone fences go on, should the clock be set back. */
+  forgetJob(id: string): void {
+    this.fences.delete(`job ${id}`)
   }
 
   /** An attempt begins: its fence must be above all that were ever given for its job, and for its key. */

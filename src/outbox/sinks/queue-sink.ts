@@ -1,4 +1,4 @@
-import { ConnectionError } from '../../errors.ts'
+import { MocaError } from '../../errors.ts'
 import type { Announcement, JobReceiver, ReceivedJob } from '../../job/job-receiver.ts'
 import { parseJobId } from '../../job/job-id.ts'
 import type { LogRow } from '../log-row.ts'
@@ -82,7 +82,7 @@ export class QueueSink implements Sink<QueueContent> {
           return { status: answer.status, n: answer.found.n }
       }
     } catch (error) {
-      if (error instanceof ConnectionError) return { status: 'unavailable', reason: error.message }
+      if (error instanceof MocaError) return { status: 'unavailable', reason: error.message }
       throw error
     }
   }

@@ -35,6 +35,13 @@ local function intake(q, at)
     return holder
   end
 
+  -- Looks up with one call who holds keys that will be asked for.
+  function it.readHolders(asked)
+    if #asked == 0 then return end
+    local found = call('HMGET', main .. ':slots', unpack(asked))
+    for j, key in ipairs(asked) do holders[key] = found[j] end
+  end
+
   -- key, due (ms): nil = none. isLarge: its payload stands beside the stream.
   function it.accept(id, t, o, d, key, due, isLarge)
     -- The options of a job with a given id begin with it; the instant of acceptance is put before.
