@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { measureLong } from './outbox/long/measure-long.ts'
 import { measureOutboxes } from './outbox/measure-outbox.ts'
 import { scenarios as outboxScenarios } from './outbox/scenarios.ts'
 import { type SystemName as OutboxSystemName, systemNames as outboxSystemNames } from './outbox/system.ts'
@@ -21,6 +22,8 @@ const usage = `Usage: npm run bench -- queue|outbox [options]
                       queue: ${queueSystemNames.join(', ')}
                       outbox: ${outboxSystemNames.join(', ')}
   --fsync LIST      outbox: whether commits of PostgreSQL wait for the disk (default on,off: both)
+  --long            outbox, instead of the scenarios: ten million events with a transaction held open for ten minutes; with
+                    --events N and --hold SECONDS a shorter one, which needs --out DIR for what it finds
   --quick           a tenth of the jobs or events and one round: whether it works, not how fast
   --json FILE       write the summary there and leave bench/results/ as it is
   --cpu-prof DIR    profile workers, producers and relays into DIR (and leave bench/results/ as it is)
@@ -33,6 +36,10 @@ const { values, positionals } = parseArgs({
     only: { type: 'string' },
     systems: { type: 'string' },
     fsync: { type: 'string' },
+    long: { type: 'boolean', default: false },
+    events: { type: 'string' },
+    hold: { type: 'string' },
+    out: { type: 'string' },
     quick: { type: 'boolean', default: false },
     json: { type: 'string' },
     'cpu-prof': { type: 'string' },
@@ -44,6 +51,11 @@ const [subject] = positionals
 if (values.help || positionals.length !== 1 || (subject !== 'queue' && subject !== 'outbox')) {
   console.log(usage)
   process.exit(values.help ? 0 : 2)
+}
+
+if (values.long) {
+  await runLong()
+  process.exit()
 }
 
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 5))
@@ -65,6 +77,23 @@ if (subject === 'queue') {
     scenarios: pick('--only', values.only, outboxScenarios, nameOf),
     systems: pick<OutboxSystemName>('--systems', values.systems, outboxSystemNames, (name) => name),
     fsyncs: pick('--fsync', values.fsync, [true, false], (fsync) => (fsync ? 'on' : 'off')),
+  })
+}
+
+async function runLong(): Promise<void> {
+  const { events = '10000000', hold = '600', out } = values
+  if (subject !== 'outbox') fail('--long is for the outbox')
+  if (out === undefined && (values.events !== undefined || values.hold !== undefined)) {
+    fail('--events and --hold need --out DIR: bench/results/ is for the whole of it')
+  }
+  const count = (option: string, text: string) => {
+    const value = Number(text)
+    return Number.isInteger(value) && value >= 1 ? value : fail(`${option} must be a whole number from 1, got ${text}`)
+  }
+  await measureLong({
+    events: count('--events', events),
+    holdMs: count('--hold', hold) * 1000,
+    outputDir: out === undefined ? undefined : resolve(out),
   })
 }
 
