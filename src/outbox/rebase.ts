@@ -144,7 +144,7 @@ export class Rebase {
 
   async #countRows({ sink, lane, n }: LaneStatus, after: number): Promise<number> {
     if (after >= n) return 0
-    const [row] = await this.#database.query<{ rows: number }>(this.#sql['count-batches'], [sink, lane, after])
+    const [row] = await this.#database.query<{ rows: number }>(this.#sql['count-batches'], [sink, lane, after, n])
     return row?.rows ?? 0
   }
 }

@@ -1,0 +1,2 @@
+-- Whether anything was ever recorded that is still kept.
+select exists (select from :"schema".outbox) as has_rows
