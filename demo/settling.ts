@@ -16,6 +16,8 @@ export interface Watched {
   readonly counts: () => Promise<Record<string, Counts>>
   readonly importedRows: () => number
   readonly isImportOver: () => boolean
+  /** Whether everything that was recorded has come to the queue. Default: nothing is recorded. */
+  readonly isAllRelayed?: () => Promise<boolean>
   readonly progress: Progress
   /** Name of a step -> how much it is in all. */
   readonly totals: Readonly<Record<string, number>>
@@ -27,16 +29,18 @@ const GIVE_UP_AFTER_MS = 30_000
 
 /** Shows the progress until nothing is left to do, or nothing has moved for long: then the account will name what is left. */
 export async function watchUntilSettled(watched: Watched): Promise<'settled' | 'stuck'> {
-  const { counts, isImportOver, importedRows, progress, totals, signal } = watched
+  const { counts, isImportOver, isAllRelayed = async () => true, importedRows, progress, totals, signal } = watched
   let movedAt = performance.now()
   let last = ''
   for (;;) {
-    const wasImportOver = isImportOver() // asked before looking: what it enqueued last is then in the counts
+    // Asked before looking: what came last is then in the counts.
+    const hasAllCome = isImportOver() && (await isAllRelayed().catch(() => false))
     const queues = await counts().catch(() => undefined) // Redis is away at the moment
     if (queues) {
       progress.show(steps(queues, importedRows(), totals), describe(queues))
-      const left = sum(queues, ({ waiting, active, delayed, gated }) => waiting + active + delayed + gated)
-      if (wasImportOver && left === 0) return 'settled'
+      // What is gated when nothing else is left of its queue waits behind a dead letter: the account knows whether it should.
+      const left = sum(queues, ({ waiting, active, delayed }) => waiting + active + delayed)
+      if (hasAllCome && left === 0) return 'settled'
       const now = JSON.stringify([importedRows(), queues], (key, value: unknown) =>
         key === 'oldestWaitingMs' ? undefined : value,
       )

@@ -527,6 +527,51 @@ describe('what came by the log', () => {
     assert.deepEqual(problems(run), [['event-unfinished', 'enrich City:1 1']])
   })
 
+  test('is sent again after Redis was put back, and what was enqueued directly is lost by name', () => {
+    const run = withRecorded()
+    // Frozen at 1,350 us: REPORT had not been accepted. The event had been done, was forgotten, and came again.
+    const restored = run.found.concat(found(CITY, 'waiting'), found(FIRST, 'waiting'), found(SECOND, 'gated'))
+    const walk: RawWalk = {
+      queues: [{ name: 'default', counters: { accepted: 4 }, places: places(restored, 'default') }],
+      jobs: restored,
+      findings: [],
+      reportedLost: 0,
+      boots: 1,
+      positions: new Map(),
+    }
+    run.evidence.rewind = { frozenAtUs: 1_350, restartedAtUs: 1_900, walk }
+    forgetAttempts(run, REPORT)
+    attempt(run, CITY, 5_000, { outcome: 'failed', fence: '1', pid: STOPPED })
+    run.counters['long'] = { stale: 1 }
+    run.reports = new Map()
+    run.reportedLost = 2
+    const [line] = run.evidence.recorded?.ledger ?? []
+    assert.ok(line && run.evidence.recorded)
+    run.evidence.recorded = { ...run.evidence.recorded, ledger: [line, { ...line, us: 3_000, fence: '3000' }] }
+    assert.deepEqual(problems(run), [
+      ['lost-by-redis', REPORT.id],
+      ['report', 'DE'],
+    ])
+    const { ok, redis, events } = account(run)
+    assert.equal(ok, false)
+    assert.deepEqual(redis, { restarts: 1, lostByRedis: 1, reportedByMoca: 2, sentAgain: 3 })
+    assert.deepEqual(events, { recorded: 1, delivered: 1, lost: 0, duplicated: 1, outOfOrder: 0 })
+
+    run.reportedLost = 0
+    assert.ok(problems(run).some(([kind]) => kind === 'loss-misreported'))
+  })
+
+  test('proves nothing when Redis was put back and nothing had to be sent again', () => {
+    const untried = (run: Run) => problemsOf(run).filter(([, id]) => id === 'the log')
+    const run = withRecorded()
+    const recorded = run.evidence.recorded as NonNullable<Evidence['recorded']>
+    const { queues, ...rest } = { queues: [], jobs: [], findings: [], reportedLost: 0, boots: 1, positions: new Map() }
+    run.evidence.rewind = { frozenAtUs: 1_350, restartedAtUs: 1_900, walk: { queues, ...rest } }
+    assert.deepEqual(untried(run), [])
+    run.evidence.recorded = { ...recorded, postgres: { ...recorded.postgres, sentAgain: 0 } }
+    assert.deepEqual(untried(run), [['not-tried', 'the log']])
+  })
+
   test('is missed in the counters when Redis never accepted it', () => {
     const run = withRecorded()
     run.counters['default'] = { accepted: 4, completed: 4 }

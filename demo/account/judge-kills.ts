@@ -23,6 +23,8 @@ export function judgeKills(evidence: Evidence): Problem[] {
   ]
   if (evidence.recorded)
     wanted.push(['a relay', 'SIGKILL while it had batches under way', hasHappened(isRelay, 'SIGKILL')])
+  if (evidence.recorded && evidence.rewind)
+    wanted.push(['the log', 'to be sent again in part', evidence.recorded.postgres.sentAgain > 0])
   const missing = wanted.filter(([, , isTrue]) => !isTrue)
   return [
     ...missing.map(([id, expected]): Problem => ({ kind: 'not-tried', id, expected, found: 'it did not happen' })),

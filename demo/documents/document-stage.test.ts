@@ -124,6 +124,42 @@ test('what eight writers commit, late or with a lost answer, adds up with the ta
   assert.equal(events.lost, 0)
 })
 
+test('it adds up although PostgreSQL crashes again and again while they write', async (t) => {
+  const scene = await Scene.open(t, 1_500)
+  const { postgres } = scene.stage
+  let crashes = 0
+  const crashing = (async () => {
+    for (; crashes < 3; crashes++) {
+      const before = scene.sink.rows.length
+      await waitFor(() => scene.sink.rows.length > before + 100, { timeoutMs: 30_000, describe: 'a hundred events' })
+      await postgres.kill('SIGKILL')
+      await postgres.start()
+    }
+  })()
+  // Slow as long as there is something to crash.
+  await Promise.all([scene.write(t, () => wait(crashes < 3 ? 150 : 0)), crashing])
+  const { documents, events, problems } = await scene.account()
+  const { journal } = await scene.stage.evidence()
+  const settled = journal.filter(({ kind }) => kind === 'settled').length
+  t.diagnostic(JSON.stringify({ documents, events, settled }))
+  assert.deepEqual(problems, [])
+})
+
+test('writers give up at once when they are asked to stop, a late transaction included', async (t) => {
+  const scene = await Scene.open(t, 300)
+  const stop = new AbortController()
+  await using moca = createMoca({ namespace: NAMESPACE, postgres: { url: scene.stage.postgres.url } })
+  const writing = scene.stage.write({
+    outbox: moca.outbox,
+    pace: async () => {},
+    onProgress: () => stop.abort(),
+    signal: stop.signal,
+  })
+  await assert.rejects(writing, { name: 'AbortError' })
+  const open = () => scene.stage.sql.query(`select from pg_stat_activity where application_name = 'demo writer'`)
+  await waitFor(async () => (await open()).rows.length === 0, { describe: 'their connections to end' })
+})
+
 test('an event whose row was deleted from the log before it was relayed is named', async (t) => {
   const { scene, told } = await damaged(t, 'log-row-deleted')
   const { problems, events } = await scene.account()
