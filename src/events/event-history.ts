@@ -1,4 +1,4 @@
-import type { EncodedEvent } from './event.ts'
+import type { EncodedEvent, EventFacts } from './event.ts'
 
 /** Which recorded events are looked back at. */
 export interface HistoryFilter {
@@ -14,4 +14,11 @@ export interface HistoryFilter {
 export interface EventHistory {
   /** In the order of recording, page by page, up to what is there. Rejects with ConnectionError. */
   read(filter: HistoryFilter): AsyncIterable<readonly EncodedEvent[]>
+  /** How many events are recorded and not published yet, by what decides who gets them. Rejects with ConnectionError. */
+  countWaiting(): Promise<readonly WaitingEvents[]>
+}
+
+export interface WaitingEvents extends EventFacts {
+  readonly events: number
+  readonly oldestAt: Date
 }

@@ -6,8 +6,10 @@ import type { Emitter } from './emitter.ts'
 import type { Envelope, EventInput } from './event.ts'
 import type { EventBackend, Gap, Listening } from './event-backend.ts'
 import type { EventHistory, HistoryFilter } from './event-history.ts'
+import { SubscriptionSet } from './fan-out.ts'
 import { Replayer, type ReplayerDeps, type ReplayOptions, type ReplayResult } from './replayer.ts'
 import { doctypeTopic, TopicSet } from './topic.ts'
+import type { SubscriptionMirror } from './subscription-mirror.ts'
 import { requireSubscription, type Subscription } from './subscription.ts'
 import type { RegisteredSubscription, Registration, SubscriptionRegistry } from './subscription-registry.ts'
 
@@ -15,8 +17,8 @@ export interface EventsDeps {
   readonly emitter: Emitter
   readonly backend: EventBackend
   readonly registry: SubscriptionRegistry
-  /** Lets those who emit know of a change at once. */
-  readonly onChange: () => Promise<void>
+  /** Where those who emit go by a copy of the registry. */
+  readonly mirror: SubscriptionMirror | undefined
   /** Undefined: nothing keeps events. */
   readonly history: EventHistory | undefined
   readonly replay: Pick<ReplayerDeps, 'receiver' | 'registry'>
@@ -27,6 +29,12 @@ export interface EventsDeps {
 export interface HeardEvent<Data = unknown> {
   readonly event: Envelope<Data>
   readonly topic: string
+}
+
+/** Recorded events that a subscription waits for. */
+export interface Backlog {
+  readonly events: number
+  readonly oldestAt: Date
 }
 
 export interface ListenOptions {
@@ -86,20 +94,43 @@ export class Events {
   async subscribe(subscription: Subscription): Promise<Registration> {
     requireSubscription(subscription, 'subscribe')
     const registration = await this.#deps.registry.register(subscription)
-    if (registration.status !== 'unchanged') await this.#deps.onChange()
+    if (registration.status !== 'unchanged') await this.#tellEmitters()
     return registration
   }
 
   /** Ends a subscription: events from now on do not reach it; jobs that it has stay. False: there was none of that name. */
   async unsubscribe(name: string): Promise<boolean> {
     const wasThere = await this.#deps.registry.unregister(name)
-    if (wasThere) await this.#deps.onChange()
+    if (wasThere) await this.#tellEmitters()
     return wasThere
   }
 
   /** Who is subscribed. */
   async subscriptions(): Promise<readonly RegisteredSubscription[]> {
     return (await this.#deps.registry.list()).subscriptions
+  }
+
+  /**
+   * How many recorded events each subscription asks for that are not published yet. Undefined without PostgreSQL: what is emitted is
+   * published at once.
+   */
+  async backlog(): Promise<ReadonlyMap<string, Backlog> | undefined> {
+    const { history } = this.#deps
+    if (!history) return undefined
+    const [{ version, subscriptions }, waiting] = await Promise.all([
+      this.#deps.registry.list(),
+      history.countWaiting(),
+    ])
+    const set = new SubscriptionSet(version, subscriptions)
+    const backlog = new Map<string, Backlog>()
+    for (const facts of waiting) {
+      for (const { subscription } of set.matching(facts)) {
+        const { events = 0, oldestAt = facts.oldestAt } = backlog.get(subscription.name) ?? {}
+        const oldest = Math.min(oldestAt.getTime(), facts.oldestAt.getTime())
+        backlog.set(subscription.name, { events: events + facts.events, oldestAt: new Date(oldest) })
+      }
+    }
+    return backlog
   }
 
   /** Topics that Moca, subscriptions and listeners name, sorted. */
@@ -129,6 +160,15 @@ export class Events {
   async replay(options: ReplayOptions, onProgress?: (result: ReplayResult) => void): Promise<ReplayResult> {
     const { replay } = this.#deps
     return new Replayer({ ...replay, history: this.#requireHistory() }, options).run(onProgress)
+  }
+
+  /** Lets those who emit know of a change at once. Should that fail, a relay will do it. */
+  async #tellEmitters(): Promise<void> {
+    const { mirror, log } = this.#deps
+    await mirror?.runOnce().catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error)
+      log.warn({ reason }, 'Emitted events do not go by the changed subscriptions yet')
+    })
   }
 
   #requireHistory(): EventHistory {

@@ -21,7 +21,7 @@ export interface ReplayResult {
 }
 
 export interface ReplayerDeps {
-  readonly history: EventHistory
+  readonly history: Pick<EventHistory, 'read'>
   readonly receiver: Pick<JobReceiver, 'publish'>
   /** Whose version the receiver compares. */
   readonly registry: Pick<SubscriptionRegistry, 'list'>

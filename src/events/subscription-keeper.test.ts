@@ -3,6 +3,7 @@ import { after, before, type TestContext, test } from 'node:test'
 import { lend } from '../../test/support/redis-access.ts'
 import { type RedisServer, startRedis } from '../../test/support/redis-server.ts'
 import { waitFor } from '../../test/support/wait-for.ts'
+import { ConnectionError, OptionError } from '../errors.ts'
 import { silentLogger } from '../logger.ts'
 import { openNamespace } from '../queue/namespace.ts'
 import { Connection } from '../redis/connection.ts'
@@ -76,6 +77,30 @@ test('leaves alone what is registered, and changes no version', async (t) => {
   await keeper.runOnce()
   await keeper.start()
   assert.equal((await registry.list()).version, version)
+})
+
+test('a server that is away when it starts is asked again', async (t) => {
+  const { registry, keeper, names } = await open(t)
+  const list = registry.list.bind(registry)
+  registry.list = async () => {
+    throw new ConnectionError('away')
+  }
+  await keeper.start()
+  registry.list = list
+  await waitFor(async () => (await names()).length === 2)
+})
+
+test('rejects at the start with what no other try can mend', async (t) => {
+  const { registry } = await open(t)
+  const past = defineSubscription({ name: 'past', topics: ['shop.orders'], start: 'beginning' })
+  const keeper = new SubscriptionKeeper({
+    events: { subscribe: (subscription) => registry.register(subscription) },
+    registry,
+    subscriptions: [past],
+    log: silentLogger,
+  })
+  await assert.rejects(keeper.start(), { name: OptionError.name })
+  await keeper.stop()
 })
 
 test('goes on through an outage, and stops', async (t) => {

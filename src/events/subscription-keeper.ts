@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../clock.ts'
+import { MocaError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import { RepeatedWarning } from '../service/repeated-warning.ts'
 import type { Events } from './events.ts'
@@ -24,6 +25,8 @@ export class SubscriptionKeeper {
   readonly #clock: Clock
   readonly #outage: RepeatedWarning
   readonly #stop = new AbortController()
+  /** To be registered, whatever the registry says of their names. */
+  readonly #due = new Set<Subscription>()
   #looking: Promise<void> | undefined
 
   constructor(deps: SubscriptionKeeperDeps) {
@@ -32,9 +35,18 @@ export class SubscriptionKeeper {
     this.#outage = new RepeatedWarning(deps.log, this.#clock)
   }
 
-  /** Resolves once all are registered. Rejects as `subscribe` does. Then goes on looking, until `stop`. */
+  /**
+   * Registers all, or goes on trying in the background where a server is away: jobs can be run without. Rejects with what no other try can
+   * mend. Goes on looking until `stop`.
+   */
   async start(): Promise<void> {
-    for (const subscription of this.#deps.subscriptions) await this.#register(subscription)
+    for (const subscription of this.#deps.subscriptions) this.#due.add(subscription)
+    try {
+      await this.runOnce()
+    } catch (error) {
+      if (!(error instanceof MocaError) || !error.retryable) throw error
+      this.#outage.failed(error.message, 'Could not subscribe to events; trying again')
+    }
     if (this.#deps.subscriptions.length > 0) this.#looking ??= this.#lookRegularly()
   }
 
@@ -44,12 +56,16 @@ export class SubscriptionKeeper {
     await this.#looking
   }
 
-  /** Registers again what was forgotten. */
+  /** Registers what is not registered yet, and again what was forgotten. */
   async runOnce(): Promise<void> {
     const { registry, subscriptions } = this.#deps
     const known = await registry.list()
     const names = new Set([...known.subscriptions.map(({ name }) => name), ...known.ended])
-    for (const subscription of subscriptions) if (!names.has(subscription.name)) await this.#register(subscription)
+    for (const subscription of subscriptions) if (!names.has(subscription.name)) this.#due.add(subscription)
+    for (const subscription of this.#due) {
+      await this.#register(subscription)
+      this.#due.delete(subscription)
+    }
   }
 
   async #register(subscription: Subscription): Promise<void> {

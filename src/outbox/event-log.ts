@@ -1,10 +1,15 @@
-import type { EventHistory, HistoryFilter } from '../events/event-history.ts'
+import type { EventHistory, HistoryFilter, WaitingEvents } from '../events/event-history.ts'
 import { doctypeTopic, DOC_EVENTS, TopicSet } from '../events/topic.ts'
 import type { Queryable } from '../postgres/connection.ts'
 import type { LogRow } from './log-row.ts'
 import { loadStatements } from './statements.ts'
 
+const NAMES = ['seek-seq', 'read-events', 'count-waiting-events'] as const
 const PAGE_ROWS = 500
+/** Counting what waits may take a while after a long outage. */
+const PATIENCE = { replyTimeoutMs: 120_000 }
+/** The sink by which subscriptions get events. */
+const SINK = 'queue'
 
 interface RawEvent {
   readonly seq: number
@@ -24,11 +29,11 @@ interface RawEvent {
 /** Recorded events, for as long as the log keeps them. */
 export class EventLog implements EventHistory {
   readonly #database: Queryable
-  readonly #sql: Readonly<Record<'seek-seq' | 'read-events', string>>
+  readonly #sql: Readonly<Record<(typeof NAMES)[number], string>>
 
   constructor(database: Queryable, schema: string) {
     this.#database = database
-    this.#sql = loadStatements(['seek-seq', 'read-events'], schema)
+    this.#sql = loadStatements(NAMES, schema)
   }
 
   /** Events in the order of recording, page by page. What is committed while it reads may be missed: it is read up to what is there. */
@@ -44,6 +49,17 @@ export class EventLog implements EventHistory {
       if (!last || rows.length < PAGE_ROWS) return
       above = last.seq
     }
+  }
+
+  async countWaiting(): Promise<WaitingEvents[]> {
+    type Raw = Pick<RawEvent, 'topic' | 'type' | 'site' | 'doctype'> & { events: number; oldest_at: Date }
+    const rows = await this.#database.query<Raw>(this.#sql['count-waiting-events'], [SINK], PATIENCE)
+    return rows.map(({ site, doctype, oldest_at, ...row }) => ({
+      ...row,
+      site: site ?? undefined,
+      doctype: doctype ?? undefined,
+      oldestAt: oldest_at,
+    }))
   }
 
   async #seek(since: Date): Promise<number> {
