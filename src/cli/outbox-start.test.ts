@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { Project } from '../../test/support/command-line.ts'
+import { type PostgresServer, startPostgres, type TestDatabase } from '../../test/support/postgres-server.ts'
+import { type RedisServer, startRedis } from '../../test/support/redis-server.ts'
+import { waitFor } from '../../test/support/wait-for.ts'
+import { createMoca, type Moca } from '../moca.ts'
+
+let redis: RedisServer
+let postgres: PostgresServer
+let project: Project
+before(async () => {
+  ;[redis, postgres] = await Promise.all([startRedis(), startPostgres()])
+  project = await Project.make({ REDIS_URL: redis.url })
+})
+after(async () => {
+  await project.remove()
+  await Promise.all([redis.stop(), postgres.stop()])
+})
+
+const record = (database: TestDatabase, n: number) =>
+  database.query(`select moca.record($1)`, [JSON.stringify({ job: 'greet', payload: { n } })])
+
+async function until(moca: Moca, accepted: number): Promise<void> {
+  const count = async () => (await moca.queue.counts()).default?.accepted ?? 0
+  await waitFor(async () => (await count()) === accepted, { describe: `${accepted} jobs`, timeoutMs: 15_000 })
+}
+
+test('refuses to begin without a schema, relays, tells how it is, and ends with 0 when it is asked to', async (t) => {
+  const database = await postgres.createDatabase(t)
+  const env = { DATABASE_URL: database.url, MOCA_NAMESPACE: 'relayed' }
+  const early = await project.run(['outbox', 'start'], env)
+  assert.equal(early.code, 1)
+  assert.match(early.stderr, /no schema moca .*Run moca migrate/s)
+
+  assert.equal((await project.run(['migrate'], env)).code, 0)
+  await record(database, 1)
+  const relay = project.start(['outbox', 'start', '--health-port', '0'], env)
+  await relay.said(/Relaying the outbox to the queue/)
+  await using moca = createMoca({ namespace: 'relayed', redis: { url: redis.url } })
+  await until(moca, 1)
+  await record(database, 2)
+  await until(moca, 2)
+
+  const [, port] = await relay.said(/"port":(\d+)/)
+  const ready = await fetch(`http://127.0.0.1:${port}/readyz`)
+  assert.equal(ready.status, 200)
+  assert.equal(((await ready.json()) as { lanes: number }).lanes, 16)
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  assert.match(metrics, /^moca_outbox_relayed_rows_total 2$/m)
+
+  relay.kill('SIGTERM')
+  assert.equal((await relay.ended).code, 0)
+  // Its lanes are free at once, and nothing is left to be found out.
+  const owners = await database.query<{ relay: string | null }>('select relay from moca.lease where relay is not null')
+  assert.deepEqual(owners, [])
+})
+
+test('moca-outbox is the same, and what a killed relay left is relayed by the next', async (t) => {
+  const database = await postgres.createDatabase(t)
+  const env = { DATABASE_URL: database.url, MOCA_NAMESPACE: 'killed' }
+  await project.run(['migrate'], env)
+  const first = project.start([], env, 'cli/moca-outbox.ts')
+  await first.said(/Relaying the outbox/)
+  await record(database, 1)
+  await using moca = createMoca({ namespace: 'killed', redis: { url: redis.url } })
+  await until(moca, 1)
+  first.kill('SIGKILL')
+  await first.ended
+  await record(database, 2)
+  const second = project.start([], env, 'cli/moca-outbox.ts')
+  await until(moca, 2)
+  second.kill('SIGTERM')
+  assert.equal((await second.ended).code, 0)
+})
+
+test('without PostgreSQL it says what is missing', async () => {
+  const { code, stderr } = await project.run(['outbox', 'start'], { MOCA_NAMESPACE: 'none' })
+  assert.equal(code, 2)
+  assert.match(stderr, /needs PostgreSQL: set postgres.url, or DATABASE_URL/)
+})
