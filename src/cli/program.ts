@@ -73,9 +73,13 @@ function describeProgram({ output }: Context, choose: Choose): Command {
   )
   program
     .command('verify')
-    .description('account for every job; exit code 1 on any difference')
+    .description('account for every job, and for everything recorded in the outbox; exit code 1 on any difference')
     .option('--queue <name>', 'this queue only')
-    .addHelpText('after', examples('moca verify', 'moca verify --queue critical --json'))
+    .option(
+      '--since <instant>',
+      'read recorded batches again from then on, an instant or a time ago (default: all that are kept)',
+    )
+    .addHelpText('after', examples('moca verify', 'moca verify --since 1h', 'moca verify --queue critical --json'))
     .action((options, command) => choose(command, (context) => verify(context, options)))
   program
     .command('migrate')
@@ -280,6 +284,18 @@ function describeOutbox(outbox: Command, choose: Choose): void {
       choose(command, async (context) => {
         const { redrive } = await import('./outbox-redrive.ts')
         return redrive(context, options)
+      }),
+    )
+  outbox
+    .command('rebase')
+    .description('accept the present PostgreSQL as the truth, after it was put back, copied or replaced; asks before')
+    .option('--force', 'do not ask')
+    .option('--dry-run', 'only say what it would mean, lane by lane')
+    .addHelpText('after', examples('moca outbox rebase --dry-run', 'moca outbox rebase --force'))
+    .action((options, command) =>
+      choose(command, async (context) => {
+        const { rebaseOutbox } = await import('./outbox-rebase.ts')
+        return rebaseOutbox(context, options)
       }),
     )
 }
