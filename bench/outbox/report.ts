@@ -73,7 +73,7 @@ function formatValue(value: number, unit: Unit): string {
 }
 
 function formatRatio({ results }: Row): string {
-  const ratio = results['bare-receiver']?.toRival
+  const ratio = results.moca?.toRival
   if (!ratio) return '–'
   const show = (value: number) => value.toFixed(value >= 1 ? 1 : 2)
   return `${show(ratio.median)}x (${show(ratio.min)}–${show(ratio.max)})`

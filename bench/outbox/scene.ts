@@ -1,6 +1,5 @@
 import { monotonicMs, sleep } from '../clock.ts'
-import { ArrivalCheck, isComplete } from './arrival-check.ts'
-import { countArrivals, readArrivals } from './arrivals.ts'
+import { ArrivalCheck, isComplete, isExact } from './arrival-check.ts'
 import type { RelayProcess } from './relay-process.ts'
 import type { ScenarioContext } from './scenario.ts'
 import { loadSystem, type SystemName } from './system.ts'
@@ -54,19 +53,25 @@ export interface Arriving {
 
 /** Waits until so many more events have arrived than `before`. */
 export async function waitForArrivals(
-  { observer }: ScenarioContext,
+  { system, observer }: ScenarioContext,
   { before, events, deadlineMs = 120_000 }: { before: number; events: number; deadlineMs?: number },
 ): Promise<Arriving> {
+  const { arrivals } = await loadSystem(system)
   const startedAtMs = monotonicMs()
   let first: { atMs: number; count: number } | undefined
   for (;;) {
-    const count = (await countArrivals(observer)) - before
+    const count = (await arrivals.count(observer)) - before
     const atMs = monotonicMs()
     if (count > 0) first ??= { atMs, count }
     if (first && count >= events) return { firstAtMs: first.atMs, firstCount: first.count, lastAtMs: atMs }
     if (atMs - startedAtMs > deadlineMs) throw new Error(`${count} of ${events} events arrived in ${deadlineMs} ms`)
     await sleep(lookEveryMs)
   }
+}
+
+/** How many have arrived so far. */
+export async function countArrivals({ system, observer }: ScenarioContext): Promise<number> {
+  return (await loadSystem(system)).arrivals.count(observer)
 }
 
 /**
@@ -76,10 +81,25 @@ export async function waitForArrivals(
 export async function checkArrivals({ system, observer, place }: ScenarioContext): Promise<Record<string, number>> {
   await sleep(50) // for an event that comes a second time
   const check = new ArrivalCheck(await readCounters(place.databaseUrl))
-  await readArrivals(observer, await loadSystem(system), check)
+  const { arrivals } = await loadSystem(system)
+  await arrivals.read(observer, (key, { n }) => check.record(key, n))
+  return requireVerdict(system, check)
+}
+
+/** The same of what a reader took. */
+export async function checkTaken(
+  { system, place }: ScenarioContext,
+  taken: readonly (readonly [key: string, n: number])[],
+): Promise<Record<string, number>> {
+  const check = new ArrivalCheck(await readCounters(place.databaseUrl))
+  for (const [key, n] of taken) check.record(key, n)
+  return requireVerdict(system, check)
+}
+
+function requireVerdict(system: SystemName, check: ArrivalCheck): Record<string, number> {
   const verdict = check.verdict()
   const { expected, repeated, outOfOrder } = verdict
-  if (!isComplete(verdict) || (isOfMoca(system) && repeated + outOfOrder > 0)) {
+  if (!isComplete(verdict) || (isOfMoca(system) && !isExact(verdict))) {
     throw new Error(`${system}: what arrived is not what was committed: ${JSON.stringify(verdict)}`)
   }
   return { events: expected, repeated, outOfOrder }

@@ -112,7 +112,7 @@ function makeResult(metric: Metric, own: readonly Measurement[], ofRow: readonly
 function judge({ name }: Scenario, metric: Metric, results: Row['results']): Verdict | undefined {
   const target = targets.find(({ scenario, metric: of }) => scenario === name && of === metric.name)
   if (!target) return undefined
-  const moca = results['bare-receiver']
+  const moca = results.moca
   if (!moca) return { target, mocaKeeps: 'not measured' }
   const areKept = (bounds: readonly Bound[]) => {
     const kept = bounds.map((bound) => keeps(bound, moca.median, isRate(metric), moca.toRival?.median))

@@ -1,3 +1,5 @@
+import type { RawRedis } from '../queue/systems/raw-redis.ts'
+
 /**
  * What the scenarios need of a system under test. Each has one file in systems/ that implements it the way its own documentation
  * recommends; nothing else in here knows a system's API.
@@ -13,13 +15,29 @@ export interface OutboxSystem {
   readonly prepare: (databaseUrl: string) => Promise<void>
   /** Resolves when everything is connected; events are relayed from `start` on. */
   readonly openRelay: (place: Place) => Promise<Relay>
-  /** What of an event is left in Redis, as its payload stands in the stream of arrivals (arrivals.ts). */
-  readonly readEvent: (payload: string) => EventData
+  /** Where events arrive. */
+  readonly arrivals: Arrivals
   /** Divides the events of a backlog: a system that takes an hour for what another does in a second shows its rate with fewer. */
   readonly backlogDivisor: number
 }
 
-export type SystemName = 'bare-receiver' | 'pg-outbox-replication' | 'pg-outbox-polling'
+/** What of the events is in Redis, and who waits for them there. */
+export interface Arrivals {
+  /** How many there are so far. */
+  count(redis: RawRedis): Promise<number>
+  /** Reads all that lies there, raw; those of a key in their order. */
+  read(redis: RawRedis, onArrival: OnArrival): Promise<void>
+  /** Takes them as they come. Resolves when it is connected. */
+  openReader(redisPort: number, onArrival: OnArrival): Promise<Reader>
+}
+
+export type OnArrival = (key: string, event: EventData) => void
+
+export interface Reader {
+  stop(): Promise<void>
+}
+
+export type SystemName = 'moca' | 'bare-receiver' | 'pg-outbox-replication' | 'pg-outbox-polling'
 
 /** Where a system works. */
 export interface Place {
@@ -48,10 +66,16 @@ export function loadSystem(name: SystemName): Promise<OutboxSystem> {
 }
 
 const loaders: Record<SystemName, () => Promise<OutboxSystem>> = {
+  moca: async () => (await import('./systems/moca.ts')).moca,
   'bare-receiver': async () => (await import('./systems/bare-receiver.ts')).bareReceiver,
   'pg-outbox-replication': async () => (await import('./systems/pg-transactional-outbox.ts')).replication,
   'pg-outbox-polling': async () => (await import('./systems/pg-transactional-outbox.ts')).polling,
 }
 
 /** In the order of the tables. */
-export const systemNames: readonly SystemName[] = ['bare-receiver', 'pg-outbox-replication', 'pg-outbox-polling']
+export const systemNames: readonly SystemName[] = [
+  'moca',
+  'bare-receiver',
+  'pg-outbox-replication',
+  'pg-outbox-polling',
+]

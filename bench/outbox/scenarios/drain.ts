@@ -1,7 +1,14 @@
-import { countArrivals } from '../arrivals.ts'
 import { RelayProcess } from '../relay-process.ts'
 import type { Sample, Scenario, ScenarioContext } from '../scenario.ts'
-import { checkArrivals, costsPerEvent, prepareDatabase, readUsage, scale, waitForArrivals } from '../scene.ts'
+import {
+  checkArrivals,
+  costsPerEvent,
+  countArrivals,
+  prepareDatabase,
+  readUsage,
+  scale,
+  waitForArrivals,
+} from '../scene.ts'
 import { writeInChild } from '../writers.ts'
 
 /** A backlog, brought into Redis by one relay process. The clock runs from the first event that is seen there to the last. */
@@ -17,7 +24,7 @@ const backlog = 200_000
 const warmUpShare = 0.2
 
 async function measure(context: ScenarioContext): Promise<Sample> {
-  const { place, observer } = context
+  const { place } = context
   const events = await scale(context, backlog)
   const { keys } = await prepareDatabase(context, events)
   const relay = await RelayProcess.open(context.system, place, context.childOptions)
@@ -27,7 +34,7 @@ async function measure(context: ScenarioContext): Promise<Sample> {
   await relay.stop()
 
   const written = await writeInChild({ ...place, events, keys })
-  const before = await countArrivals(observer)
+  const before = await countArrivals(context)
   const usage = await readUsage(context, relay)
   await relay.start()
   const { firstAtMs, firstCount, lastAtMs } = await waitForArrivals(context, { before, events: written.events })

@@ -1,11 +1,9 @@
 import { type ParentLink, startChild } from '../../child.ts'
-import { monotonicMs } from '../../clock.ts'
-import { RawRedis } from '../../queue/systems/raw-redis.ts'
+import { monotonicMs, sleep } from '../../clock.ts'
 import { percentile } from '../../statistics.ts'
-import { arrivalsKey } from '../arrivals.ts'
 import { RelayProcess } from '../relay-process.ts'
 import type { Sample, Scenario, ScenarioContext } from '../scenario.ts'
-import { checkArrivals, costsPerEvent, prepareDatabase, readUsage } from '../scene.ts'
+import { checkTaken, costsPerEvent, prepareDatabase, readUsage } from '../scene.ts'
 import { loadSystem, type SystemName } from '../system.ts'
 import { startPacedWriter } from '../writers.ts'
 
@@ -21,7 +19,7 @@ export const latency: Scenario = {
     { name: 'p99', title: 'p99', unit: 'ms' },
   ],
   // The other listener of the rival does not keep up, and what it shows is how far it fell behind.
-  systems: ['bare-receiver', 'pg-outbox-replication'],
+  systems: ['moca', 'bare-receiver', 'pg-outbox-replication'],
   run: measure,
 }
 
@@ -41,7 +39,7 @@ async function measure(context: ScenarioContext): Promise<Sample> {
   const usage = await readUsage(context, relay)
   writer.send('go')
   const { firstAtMs, committedAtMs } = await writer.result()
-  const arrivedAtMs = await reader.result()
+  const { arrivedAtMs, taken } = await reader.result()
   const costs = costsPerEvent(usage, await readUsage(context, relay), events)
   await relay.finish()
 
@@ -52,7 +50,7 @@ async function measure(context: ScenarioContext): Promise<Sample> {
   return {
     metrics: { p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) },
     facts: {
-      ...(await checkArrivals(context)),
+      ...(await checkTaken(context, taken)),
       maxMs: percentile(latencies, 1),
       fromIntendedP50Ms: percentile(fromIntended, 0.5),
       fromIntendedP99Ms: percentile(fromIntended, 0.99),
@@ -68,30 +66,33 @@ interface ReadArgs {
   readonly events: number
 }
 
+interface Taken {
+  /** When each event came first. */
+  readonly arrivedAtMs: Float64Array
+  /** All that came, in order. */
+  readonly taken: readonly (readonly [key: string, n: number])[]
+}
+
 /**
- * Waits at the stream of arrivals. Returns when each event came first.
+ * Takes events as they come, until each of them has, and for a moment more.
  *
  * @public A child process finds it by its name.
  */
-export async function readAsTheyCome({ system, port, events }: ReadArgs, parent: ParentLink): Promise<Float64Array> {
-  const { readEvent } = await loadSystem(system)
-  const redis = await RawRedis.open(port)
+export async function readAsTheyCome({ system, port, events }: ReadArgs, parent: ParentLink): Promise<Taken> {
+  const { arrivals } = await loadSystem(system)
   const arrivedAtMs = new Float64Array(events)
+  const taken: (readonly [key: string, n: number])[] = []
+  const all = Promise.withResolvers<void>()
   let left = events
-  let after = '0'
+  const reader = await arrivals.openReader(port, (key, { n, i }) => {
+    taken.push([key, n])
+    if (arrivedAtMs[i] !== 0) return
+    arrivedAtMs[i] = monotonicMs()
+    if (--left === 0) all.resolve()
+  })
   parent.send('ready')
-  while (left > 0) {
-    type Reply = [[key: string, entries: [id: string, fields: string[]][]]] | null
-    const reply: Reply = await redis.send(['XREAD', 'COUNT', '500', 'BLOCK', '1000', 'STREAMS', arrivalsKey, after])
-    const atMs = monotonicMs()
-    for (const [id, fields] of reply?.[0][1] ?? []) {
-      after = id
-      const { i } = readEvent(fields[3] ?? '')
-      if (arrivedAtMs[i] !== 0) continue
-      arrivedAtMs[i] = atMs
-      left--
-    }
-  }
-  await redis.close()
-  return arrivedAtMs
+  await all.promise
+  await sleep(100) // for an event that comes a second time
+  await reader.stop()
+  return { arrivedAtMs, taken }
 }

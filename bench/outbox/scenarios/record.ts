@@ -14,7 +14,7 @@ export const record: Scenario = {
     { name: 'batch', title: '100 events a call', unit: 'us/event' },
     { name: 'single', title: 'one event a call', unit: 'us/event' },
   ],
-  systems: ['bare-receiver'],
+  systems: ['moca'],
   run: measure,
 }
 

@@ -1,8 +1,15 @@
 import { sleep } from '../../clock.ts'
-import { countArrivals } from '../arrivals.ts'
 import { RelayProcess } from '../relay-process.ts'
 import type { Sample, Scenario, ScenarioContext } from '../scenario.ts'
-import { checkArrivals, costsPerEvent, prepareDatabase, readUsage, scale, waitForArrivals } from '../scene.ts'
+import {
+  checkArrivals,
+  costsPerEvent,
+  countArrivals,
+  prepareDatabase,
+  readUsage,
+  scale,
+  waitForArrivals,
+} from '../scene.ts'
 import { writeInChild } from '../writers.ts'
 
 /** Writers as fast as they go, and a relay beside them. The clock runs from the first transaction to the last event in Redis. */
@@ -49,7 +56,7 @@ export const sustainedWhileKilled: Scenario = {
   title:
     '8 writers as fast as they go and two relay processes, one killed and replaced every 5 s, 400,000 events: from the first commit to the last arrival',
   metrics: [{ name: 'rate', title: 'rate', unit: 'events/s' }],
-  systems: ['bare-receiver'],
+  systems: ['moca', 'bare-receiver'],
   run: measureKilled,
 }
 
@@ -57,7 +64,7 @@ const eventsWhileKilled = 400_000
 const killEveryMs = 5_000
 
 async function measureKilled(context: ScenarioContext): Promise<Sample> {
-  const { place, observer, isQuick } = context
+  const { place, isQuick } = context
   const expected = await scale(context, eventsWhileKilled)
   const { keys } = await prepareDatabase(context, expected)
   const open = async () => {
@@ -68,7 +75,7 @@ async function measureKilled(context: ScenarioContext): Promise<Sample> {
   const relays = [await open(), await open()]
   const warmUp = await writeInChild({ ...place, events: expected * warmUpShare, keys })
   await waitForArrivals(context, { before: 0, events: warmUp.events })
-  const before = await countArrivals(observer)
+  const before = await countArrivals(context)
 
   const end = new AbortController()
   let kills = 0

@@ -1,7 +1,7 @@
 import { createClient, defineScript } from '@redis/client'
 import type { BatchAnswer, JobReceiver, ReceivedBatch, ReceivedPosition } from '../../../src/job/job-receiver.ts'
-import { arrivalsKey } from '../arrivals.ts'
-import type { OutboxSystem } from '../system.ts'
+import { arrivalsKey, streamArrivals } from '../arrivals.ts'
+import type { EventData, OutboxSystem } from '../system.ts'
 import { openMocaRelay, prepareMoca } from './moca-relay.ts'
 
 /**
@@ -18,7 +18,7 @@ export const bareReceiver: OutboxSystem = {
   ],
   backlogDivisor: 1,
   prepare: prepareMoca,
-  readEvent: (payload) => (JSON.parse(payload) as { data: never }).data,
+  arrivals: streamArrivals((payload) => (JSON.parse(payload) as { data: EventData }).data),
 
   async openRelay({ databaseUrl, redisPort }) {
     const receiver = await BareReceiver.open(redisPort)

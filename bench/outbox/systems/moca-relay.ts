@@ -12,7 +12,9 @@ import { eventRows, eventType, recordFunction, topic } from '../event.ts'
 import type { Relay } from '../system.ts'
 
 const schema = 'moca'
-const namespace = 'bench'
+export const namespace = 'bench'
+
+export const subscription = defineSubscription({ name: 'bench', topics: [topic] })
 
 /** What is handed to `moca.record`: a list of events, as JSON. */
 const requestFunction = `
@@ -29,7 +31,7 @@ export async function prepareMoca(databaseUrl: string): Promise<void> {
   const connection = await PostgresConnection.open({ url: databaseUrl }, 'moca:bench')
   try {
     await migrate(connection, { schema, namespace, maxBytes: 1_048_576 })
-    await new Subscriptions(connection, schema).register(defineSubscription({ name: 'bench', topics: [topic] }))
+    await new Subscriptions(connection, schema).register(subscription)
     await connection.run(requestFunction)
     await connection.run(recordFunction(`perform ${schema}.record(make_request(keys, ns, first_i))`))
   } finally {
@@ -80,7 +82,7 @@ export function openMocaRelay({ databaseUrl, receiver, onConnection, onPass }: M
 }
 
 /** A measurement in which something went wrong says so. */
-const complainingLogger: Logger = {
+export const complainingLogger: Logger = {
   ...silentLogger,
   warn: (fields, message) => console.error('relay:', message, fields),
   error: (fields, message) => console.error('relay:', message, fields),

@@ -8,9 +8,9 @@ import {
   initializePollingMessageListener,
   initializeReplicationMessageListener,
 } from 'pg-transactional-outbox'
-import { arrivalsKey } from '../arrivals.ts'
+import { arrivalsKey, streamArrivals } from '../arrivals.ts'
 import { eventRows, eventType, recordFunction } from '../event.ts'
-import type { OutboxSystem, Place, Relay } from '../system.ts'
+import type { EventData, OutboxSystem, Place, Relay } from '../system.ts'
 
 const slot = 'bench_slot'
 const publication = 'bench_publication'
@@ -35,7 +35,7 @@ const settings = {
 const common = {
   packages: ['pg-transactional-outbox', '@redis/client', 'pg'],
   backlogDivisor: 20,
-  readEvent: (payload: string) => JSON.parse(payload) as never,
+  arrivals: streamArrivals((payload) => JSON.parse(payload) as EventData),
 }
 
 const commonSettings = [
