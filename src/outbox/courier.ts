@@ -211,7 +211,12 @@ export class Courier<Content> {
   async #prepare(lane: Lane, stored: StoredBatch): Promise<Batch<Content>> {
     const { store, sink, logId, log } = this.#deps
     const rows = await store.readBatch(stored)
-    const { content } = await sink.prepare(rows, stored.subscriptions, stored.n, registrationOf(stored.catchUp))
+    const { content } = await sink.prepare(rows, {
+      version: stored.subscriptions,
+      n: stored.n,
+      only: registrationOf(stored.catchUp),
+      isIntended: true,
+    })
     if (rows.length !== stored.rows) {
       // What is left is sent, under the batch's own number: to stop would lose more. `moca verify` names the batch for as long as it is kept.
       log.error(

@@ -77,7 +77,7 @@ export async function planCatchUp<Content>(
   version: number,
 ): Promise<Plan<Content>> {
   const n = lane.n + 1
-  const { rows, content } = await sink.prepare(reading.rows, version, n, catchUp)
+  const { rows, content } = await sink.prepare(reading.rows, { version, n, only: catchUp })
   return {
     lane,
     window,
@@ -118,7 +118,7 @@ async function prepareHealthy<Content>(rows: readonly LogRow[], sink: Sink<Conte
   let staying: LogRow[] = []
   let sending = rows
   for (;;) {
-    const prepared = await sink.prepare(sending, version, n)
+    const prepared = await sink.prepare(sending, { version, n })
     const refusals = new Map(prepared.refused.map((refusal) => [refusal.seq, refusal]))
     if (refusals.size === 0) {
       const left = sending.slice(prepared.rows.length)
@@ -161,7 +161,7 @@ export async function planWish<Content>(
   const dropped = wish === 'discard' ? rows : wish === 'skip' && first && isFirstOf(lane, key, first) ? [first] : []
   const remaining = rows.slice(dropped.length)
   const n = lane.n + 1
-  const prepared = await sink.prepare(remaining, version, n)
+  const prepared = await sink.prepare(remaining, { version, n })
   const [refusal] = prepared.refused
   // A key's rows go in order: nothing behind one that is refused again.
   const sent = refusal
@@ -170,7 +170,7 @@ export async function planWish<Content>(
         remaining.findIndex(({ seq }) => seq === refusal.seq),
       )
     : prepared.rows
-  const again = refusal && sent.length < remaining.length ? await sink.prepare(sent, version, n) : prepared
+  const again = refusal && sent.length < remaining.length ? await sink.prepare(sent, { version, n }) : prepared
   return {
     lane,
     window: undefined,

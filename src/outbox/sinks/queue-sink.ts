@@ -2,7 +2,7 @@ import { MocaError } from '../../errors.ts'
 import type { Announcement, JobReceiver, ReceivedJob } from '../../job/job-receiver.ts'
 import { parseJobId } from '../../job/job-id.ts'
 import type { LogRow } from '../log-row.ts'
-import type { Batch, Delivery, Prepared, Refusal, Sink } from './sink.ts'
+import type { Batch, BatchFacts, Delivery, Prepared, Refusal, Sink } from './sink.ts'
 
 /** What a batch becomes in Redis. */
 export interface QueueContent {
@@ -24,8 +24,9 @@ export interface FanOut {
   }>
 }
 
-/** One script holds up everybody else while it runs: it accepts at most so many jobs. */
+/** One script holds up everybody else while it runs: it accepts at most so many jobs and bytes, but for a single event. */
 const MOST_JOBS = 1_000
+const MOST_BYTES = 8 * 1024 * 1024
 
 /** Brings jobs, and events as jobs of their subscriptions, into the queue; announces events to whoever is listening. */
 export class QueueSink implements Sink<QueueContent> {
@@ -40,24 +41,25 @@ export class QueueSink implements Sink<QueueContent> {
 
   async prepare(
     rows: readonly LogRow[],
-    version: number,
-    n: number,
-    only?: Registration,
+    { version, n, only, isIntended = false }: BatchFacts,
   ): Promise<Prepared<QueueContent>> {
     const set = await this.#fanOut.at(version)
     const jobs: ReceivedJob[] = []
     const announcements: Announcement[] = []
     const refused: Refusal[] = []
     let taken = 0
+    let bytes = 0
     for (const row of rows) {
       const made = row.kind === 'job' ? (only ? [] : toJob(row)) : set.jobsFor(row, n, only)
-      if (made === undefined)
-        refused.push({ seq: row.seq, reason: 'unreadable', error: `Row ${row.seq} of the log is no job` })
-      else {
-        if (taken > 0 && jobs.length + made.length > MOST_JOBS) break
+      if (made) {
+        bytes += made.length * row.bytes
+        const isFull = jobs.length + made.length > MOST_JOBS || bytes > MOST_BYTES
+        if (isFull && taken > 0 && !isIntended) break
         jobs.push(...made)
-        if (row.kind === 'event')
+        if (row.kind === 'event' && !only)
           for (const topic of set.topicsOf(row)) announcements.push({ topic, text: row.payload })
+      } else {
+        refused.push({ seq: row.seq, reason: 'unreadable', error: `Row ${row.seq} of the log is no job` })
       }
       taken++
     }

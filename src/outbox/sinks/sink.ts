@@ -38,16 +38,21 @@ export type Delivery =
   /** It has more than PostgreSQL knows of, or is fed by another log. */
   | { readonly status: 'ahead' | 'foreign'; readonly n: number }
 
+/** For which batch rows are prepared. */
+export interface BatchFacts {
+  /** Of the set of subscriptions. */
+  readonly version: number
+  readonly n: number
+  /** For this subscription alone, which begins in the past. */
+  readonly only?: { readonly name: string; readonly since: number } | undefined
+  /** Its intent is written down: all rows are its, whatever a batch may hold today. */
+  readonly isIntended?: boolean
+}
+
 /** Where a lane's rows go. Each sink has positions of its own, so that one that is down does not hold up the others. */
 export interface Sink<Content = unknown> {
   readonly name: string
-  /** `version`: of the set of subscriptions; `n`: of the batch; `only`: for this subscription alone, which begins in the past. */
-  prepare(
-    rows: readonly LogRow[],
-    version: number,
-    n: number,
-    only?: { readonly name: string; readonly since: number },
-  ): Promise<Prepared<Content>> | Prepared<Content>
+  prepare(rows: readonly LogRow[], batch: BatchFacts): Promise<Prepared<Content>> | Prepared<Content>
   /** Never rejects for an outage. Batches of one lane come one after another; those of several lanes at the same time. */
   deliver(batch: Batch<Content>): Promise<Delivery>
   /** How far each lane has come, where the sink knows by itself. Rejects when it cannot be reached. */
