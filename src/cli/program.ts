@@ -93,6 +93,17 @@ function describeProgram({ output }: Context, choose: Choose): Command {
       }),
     )
   program
+    .command('dev')
+    .description('everything in one process, with servers where none is named: for development')
+    .option('--fresh', 'begin without the data of before')
+    .addHelpText('after', examples('moca dev', 'moca dev --fresh'))
+    .action((options, command) =>
+      choose(command, async (context) => {
+        const { runDev } = await import('./dev.ts')
+        return runDev(context, options)
+      }),
+    )
+  program
     .command('status')
     .description('the whole deployment on one screen')
     .option('--watch', 'again every second')

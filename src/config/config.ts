@@ -137,6 +137,18 @@ export function resolveConfig(
   return deepFreeze(complete(parsed.data))
 }
 
+/** Which servers somebody named, in the configuration or by the environment. The others are those of the defaults, or there are none. */
+export function namedServers(
+  input: ConfigInput,
+  env: Environment = process.env,
+): { readonly redis: boolean; readonly postgres: boolean } {
+  const { redisUrl, postgresUrl } = readEnvironment(env, {})
+  return {
+    redis: (redisUrl ?? input.redis?.url) !== undefined,
+    postgres: (postgresUrl ?? input.postgres?.url) !== undefined,
+  }
+}
+
 /** The settings of PostgreSQL. Throws ConfigError where there is none: `what` needs it. */
 export function requirePostgres({ postgres }: MocaConfig, what: string): PostgresConfig & { readonly url: string } {
   const { url, ...rest } = postgres

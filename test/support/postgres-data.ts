@@ -3,13 +3,11 @@ import { createHash } from 'node:crypto'
 import { stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import { programEnvironment } from '../../src/config/environment.ts'
 import type { PostgresBinaries } from '../../src/processes/dev/embedded-postgres.ts'
 import { keepFolder } from '../../src/processes/dev/kept-folder.ts'
 
 // The data directory of a PostgreSQL for tests.
-
-/** What the programs of PostgreSQL see: others of the caller's variables, such as PGDATA, would lead them astray. */
-export const POSTGRES_ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
 
 // Roles that are members of the role `with_password` (which a test creates) need theirs; everybody else is let in.
 const ACCESS = `
@@ -54,7 +52,7 @@ async function initialise(data: string, { bin, user }: PostgresBinaries): Promis
   const how = ['--username=postgres', '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-sync', '--no-instructions']
   await promisify(execFile)(join(bin, 'initdb'), ['-D', data, ...how], {
     cwd: dirname(data),
-    env: POSTGRES_ENVIRONMENT,
+    env: programEnvironment(),
     ...user,
   })
   await writeFile(join(data, 'pg_hba.conf'), ACCESS)

@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
+import { programEnvironment } from '../../src/config/environment.ts'
 import type { PostgresBinaries } from '../../src/processes/dev/embedded-postgres.ts'
 import { isAlive, startWatched } from '../../src/processes/dev/watched-server.ts'
-import { copyData, fillData, POSTGRES_ENVIRONMENT } from './postgres-data.ts'
+import { copyData, fillData } from './postgres-data.ts'
 import { findPostgres, type PostgresKind } from './postgres-binaries.ts'
 import { waitFor } from './wait-for.ts'
 
@@ -252,7 +253,7 @@ export class PostgresServer {
       removes: dir,
       logFile: this.#logFile,
       cwd: dir,
-      env: POSTGRES_ENVIRONMENT,
+      env: programEnvironment(),
       user: binaries.user,
     })
   }

