@@ -9,6 +9,7 @@ import { startRedis } from '../../test/support/redis-server.ts'
 import { waitFor } from '../../test/support/wait-for.ts'
 import { defineJob } from '../job/job.ts'
 import { createMoca } from '../moca.ts'
+import { fromPg } from '../sql/pg.ts'
 
 const greet = defineJob({ type: 'greet' })
 
@@ -59,6 +60,18 @@ async function query<Row extends object>(url: string, text: string): Promise<Row
   }
 }
 
+/** Records a job in a transaction, as an application does. */
+async function record(url: string, name: string): Promise<void> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  const moca = createMoca()
+  await client.query('begin')
+  await moca.outbox.enqueue(fromPg(client), greet, { name })
+  await client.query('commit')
+  await client.end()
+  await moca.close()
+}
+
 async function enqueue(url: string, name: string): Promise<void> {
   const moca = createMoca({ redis: { url } })
   try {
@@ -68,12 +81,14 @@ async function enqueue(url: string, name: string): Promise<void> {
   }
 }
 
-test('starts servers, the schema and a worker; data and URLs stay, until --fresh', async (t) => {
+test('starts servers, the schema, a relay and a worker; data and URLs stay, until --fresh', async (t) => {
   const project = await makeProject(t)
   const first = project.start(['dev'])
   const urls = await ready(first)
   await enqueue(urls.redis, 'Ada')
   await first.said(/Greeted Ada/)
+  await record(urls.postgres, 'Grace')
+  await first.said(/Greeted Grace/)
   await enqueue(urls.redis, 'later')
   const [deployment] = await query<{ namespace: string }>(urls.postgres, 'select namespace from moca.deployment')
   assert.equal(deployment?.namespace, 'default')
@@ -93,7 +108,7 @@ test('starts servers, the schema and a worker; data and URLs stay, until --fresh
   const { queues } = JSON.parse(status.stdout)
   assert.partialDeepStrictEqual(
     queues.find(({ queue }: { queue: string }) => queue === 'default'),
-    { delayed: 1, completed: 1 },
+    { delayed: 1, completed: 2 },
   )
   await query(urls.postgres, 'select from mine')
   again.kill('SIGINT')

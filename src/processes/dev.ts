@@ -10,6 +10,7 @@ import { DevFolder } from './dev/dev-folder.ts'
 import { startDevPostgres } from './dev/dev-postgres.ts'
 import { startDevRedis } from './dev/dev-redis.ts'
 import type { DevServer } from './dev/dev-server.ts'
+import { runOutboxProcess } from './outbox.ts'
 import { aborted } from './start-up.ts'
 import { runWorkerProcess } from './worker.ts'
 
@@ -27,7 +28,7 @@ export interface DevOptions {
 }
 
 /**
- * Everything in one process, for development: servers where none is named, the schema, a worker for all queues. What it started it also
+ * Everything in one process, for development: servers where none is named, the schema, a relay, a worker for all queues. What it started it also
  * ends, whatever happens.
  */
 export async function runDevProcess(options: DevOptions): Promise<void> {
@@ -96,7 +97,7 @@ async function migrateSchema({ namespace, postgres, outbox }: MocaConfig, log: L
 /** Until asked to stop, or until one of them or a server ends: then all are asked to. */
 async function runProcesses(
   { input, log }: DevOptions,
-  { apps }: MocaConfig,
+  { apps, postgres }: MocaConfig,
   servers: readonly DevServer[],
   stop: AbortSignal,
 ): Promise<void> {
@@ -109,11 +110,14 @@ async function runProcesses(
   )
   if (apps.length === 0)
     log.warn({}, 'The configuration has no apps: there is nothing to run. moca init writes an example')
-  const worker = apps.length === 0 ? [] : [runWorkerProcess({ input, log, isBurst: false, stop: all })]
+  const processes = [
+    ...(apps.length === 0 ? [] : [runWorkerProcess({ input, log, isBurst: false, stop: all })]),
+    ...(postgres.url === undefined ? [] : [runOutboxProcess({ input, log, stop: all })]),
+  ]
   try {
-    await Promise.all([...watched, ...worker, aborted(all)])
+    await Promise.all([...watched, ...processes, aborted(all)])
   } finally {
     ending.abort()
-    await Promise.allSettled(worker)
+    await Promise.allSettled(processes)
   }
 }
