@@ -8,8 +8,17 @@ export type BatchCheck =
   | { readonly status: 'same' | 'dropped'; readonly found: number }
   | { readonly status: 'missing' | 'different'; readonly batch: StoredBatch; readonly found: number }
 
-const NAMES = ['find-batch-gaps', 'first-batch-since', 'first-kept-seq', 'has-rows', 'count-batches'] as const
-const PAGE = 50
+const NAMES = [
+  'find-batch-gaps',
+  'first-batch-since',
+  'first-kept-seq',
+  'has-rows',
+  'count-batches',
+  'compare-batches',
+] as const
+const PAGE = 200
+/** A page of full batches is 200,000 rows. */
+const PATIENCE = { replyTimeoutMs: 120_000 }
 
 /** Checks what is written down of a sink's lanes against the log, by reading batches as relays do. It reads only. */
 export class BatchAudit {
@@ -37,15 +46,31 @@ export class BatchAudit {
 
   /** Reads the batches of a lane since an instant, up to a number, one after another, and compares them with what was sent. */
   async *check(sink: string, lane: number, since: Date, uptoN: number): AsyncGenerator<BatchCheck, void> {
-    const store = await this.#storeOf(sink)
     const [first] = await this.#connection.query<{ n: number }>(this.#sql['first-batch-since'], [sink, lane, since])
     let next = first?.n ?? 0
     // Not those that are written meanwhile: relays may be as fast as this.
     while (next > 0 && next <= uptoN) {
-      const batches = (await store.loadBatches(lane, next, PAGE)).filter(({ n }) => n <= uptoN)
-      for (const batch of batches) yield await this.#checkOne(store, batch)
-      next = (batches.at(-1)?.n ?? uptoN) + 1
+      const page = await this.#compare(sink, lane, next, uptoN)
+      for (const { n, rows, is_same } of page) {
+        if (is_same) yield { status: 'same', found: rows }
+        else yield* this.#look(sink, lane, n)
+      }
+      next = (page.at(-1)?.n ?? uptoN) + 1
     }
+  }
+
+  /** A page of batches, compared where they are: most are as they were sent, and need not be fetched. */
+  #compare(sink: string, lane: number, fromN: number, uptoN: number) {
+    type Raw = { n: number; rows: number; is_same: boolean | null }
+    const values = [sink, lane, fromN, uptoN, PAGE]
+    return this.#connection.query<Raw>(this.#sql['compare-batches'], values, PATIENCE)
+  }
+
+  /** Reads one batch as relays do. Nothing when it was pruned meanwhile. */
+  async *#look(sink: string, lane: number, n: number): AsyncGenerator<BatchCheck, void> {
+    const store = await this.#storeOf(sink)
+    const [batch] = await store.loadBatches(lane, n, 1)
+    if (batch?.n === n) yield await this.#checkOne(store, batch)
   }
 
   /** Rows in the batches after one number, up to another. */
