@@ -23,6 +23,11 @@ export {
   UnsuitableServerError,
 } from './errors.ts'
 export type { Envelope, EventInput } from './events/event.ts'
+export type { Gap, Listening } from './events/event-backend.ts'
+export type { HistoryFilter } from './events/event-history.ts'
+export type { Backlog, Events, HeardEvent, ListenOptions } from './events/events.ts'
+export type { ReplayOptions, ReplayResult } from './events/replayer.ts'
+export type { RegisteredSubscription, Registration } from './events/subscription-registry.ts'
 export {
   defineSubscription,
   type EventContext,

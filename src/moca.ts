@@ -1,17 +1,29 @@
 import { systemClock } from './clock.ts'
 import { type MocaConfig, resolveConfig } from './config/config.ts'
 import type { ConfigInput } from './config/options.ts'
+import { RedisEventBackend } from './events/backends/redis/redis-event-backend.ts'
+import { RedisListener } from './events/backends/redis/redis-listener.ts'
+import { RedisSubscriptions } from './events/backends/redis/redis-subscriptions.ts'
+import { Emitter } from './events/emitter.ts'
+import { Events } from './events/events.ts'
+import { SubscriptionMirror } from './events/subscription-mirror.ts'
+import type { SubscriptionRegistry } from './events/subscription-registry.ts'
 import { type Logger, silentLogger } from './logger.ts'
+import { EventLog } from './outbox/event-log.ts'
 import { Outbox } from './outbox/outbox.ts'
+import { Subscriptions } from './outbox/subscriptions.ts'
+import { Database } from './postgres/database.ts'
 import { Inspector } from './queue/inspector/inspector.ts'
 import { ConfirmedCounts } from './queue/confirmed-counts.ts'
 import { JobQueue } from './queue/job-queue.ts'
 import { type Loss, LossDetector } from './queue/loss-detector.ts'
-import { type NamespaceConnection, openNamespace } from './queue/namespace.ts'
+import { linkNamespace } from './queue/link-namespace.ts'
+import type { NamespaceConnection } from './queue/namespace.ts'
+import { NamespaceAccess } from './queue/namespace-access.ts'
 import { Producer } from './queue/producer/producer.ts'
 import { QueueReader } from './queue/inspector/queue-reader.ts'
-import { Connection } from './redis/connection.ts'
-import { Link } from './redis/link.ts'
+import { Receiver } from './queue/receiver/receiver.ts'
+import type { Link } from './redis/link.ts'
 
 export interface MocaOptions extends ConfigInput {
   /** Where to log. A pino logger fits. Default: nowhere. */
@@ -24,33 +36,65 @@ export interface MocaOptions extends ConfigInput {
 export class Moca {
   readonly config: MocaConfig
   readonly queue: JobQueue
+  readonly events: Events
   /** Needs neither Redis nor a connection: it uses those of the transactions that it is given. */
   readonly outbox: Outbox
   readonly log: Logger
   /** Shared by everything of this process that is told how much the server has accepted. */
   readonly losses: LossDetector
+  /** Where subscriptions are registered: in PostgreSQL where there is one. */
+  readonly registry: SubscriptionRegistry
   readonly #producer: Producer
   readonly #link: Link<NamespaceConnection>
+  readonly #database: Database | undefined
+  readonly #backend: RedisEventBackend
+  readonly #emitter: Emitter
 
   constructor(options: MocaOptions = {}) {
     const { logger = silentLogger, onLoss, ...input } = options
     this.config = resolveConfig(input)
     this.log = logger
     this.losses = new LossDetector(logger, onLoss)
-    this.#link = new Link(() => this.#open(), logger)
-    const { queue, queues, postgres, outbox, events } = this.config
+    const { redis, namespace, queue, queues, postgres, outbox, events } = this.config
+    this.#link = linkNamespace({ redis, namespace, role: 'producer', losses: this.losses, log: logger })
     this.outbox = new Outbox({ schema: postgres.schema, source: events.source, maxBytes: outbox.maxBytes })
-    this.#producer = new Producer({
-      link: this.#link,
-      counts: new ConfirmedCounts(this.losses),
+    const maxWaiting = Object.fromEntries(Object.entries(queues).map(([name, { maxWaiting }]) => [name, maxWaiting]))
+    const counts = new ConfirmedCounts(this.losses)
+    const producing = { ...queue, maxWaiting }
+    this.#producer = new Producer({ link: this.#link, counts, clock: systemClock, options: producing })
+    const reader = new QueueReader(namespace, () => this.#link.ready(redis.connectTimeoutMs))
+    this.queue = new JobQueue(this.#producer, new Inspector(reader))
+
+    const timeoutMs = queue.enqueueTimeoutMs
+    const receiver = new Receiver({ link: this.#link, counts, clock: systemClock, maxWaiting, timeoutMs })
+    const access = new NamespaceAccess(this.#link, namespace, redis.connectTimeoutMs)
+    // In Redis, for those who emit; the rows in PostgreSQL count where there are any.
+    const copy = new RedisSubscriptions(access)
+    this.#database = databaseOf(this.config)
+    const rows = this.#database && new Subscriptions(this.#database, postgres.schema)
+    this.registry = rows ?? copy
+    const name = `moca:${namespace}:listener`
+    const listener = new RedisListener({ options: redis, prefix: access.prefix, name, log: logger })
+    this.#backend = new RedisEventBackend({ redis: access, receiver, subscriptions: copy, listener })
+    this.#emitter = new Emitter({
+      backend: this.#backend,
       clock: systemClock,
       options: {
-        ...queue,
-        maxWaiting: Object.fromEntries(Object.entries(queues).map(([name, { maxWaiting }]) => [name, maxWaiting])),
+        timeoutMs,
+        maxBytes: queue.maxPayloadBytes,
+        source: events.source,
+        maxPending: queue.maxPendingJobs,
       },
     })
-    const reader = new QueueReader(this.config.namespace, () => this.#link.ready(this.config.redis.connectTimeoutMs))
-    this.queue = new JobQueue(this.#producer, new Inspector(reader))
+    this.events = new Events({
+      emitter: this.#emitter,
+      backend: this.#backend,
+      registry: this.registry,
+      mirror: rows && new SubscriptionMirror(rows, copy),
+      history: this.#database && new EventLog(this.#database, postgres.schema),
+      replay: { receiver, registry: copy },
+      log: logger,
+    })
   }
 
   /** Connects now instead of on first use. Rejects when the server cannot be reached in time or must not be used. */
@@ -59,32 +103,21 @@ export class Moca {
     return this
   }
 
-  /** Refuses new jobs, lets those under way settle, and ends the connection. Twice is harmless. */
+  /** Refuses new jobs and events, lets those under way settle, and ends the connections. Twice is harmless. */
   async close(): Promise<void> {
-    await this.#producer.close()
-    await this.#link.close()
+    await Promise.all([this.#producer.close(), this.#emitter.close()])
+    await Promise.all([this.#backend.close(), this.#link.close(), this.#database?.close()])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
 
-  async #open(): Promise<NamespaceConnection> {
-    const { redis, namespace } = this.config
-    const connection = await Connection.open(redis, `moca:${namespace}:producer`)
-    try {
-      const open = await openNamespace(connection, namespace, {
-        queues: [],
-        makeGroups: false,
-        seenMs: this.losses.seenMs,
-      })
-      await this.losses.compare(open)
-      return open
-    } catch (error) {
-      connection.destroy()
-      throw error
-    }
-  }
+/** It connects on first use. */
+function databaseOf({ postgres, namespace }: MocaConfig): Database | undefined {
+  const { url } = postgres
+  return url === undefined ? undefined : new Database({ ...postgres, url, name: `moca:${namespace}` })
 }
 
 /**

@@ -3,6 +3,7 @@ import { overrideEnvironment } from '../config/environment.ts'
 import { type LoadedConfig, loadConfig } from '../config/load-config.ts'
 import { ConnectionError, MocaError } from '../errors.ts'
 import { systemClock } from '../clock.ts'
+import { createMoca, type Moca } from '../moca.ts'
 import { describePostgresUrl, PostgresConnection } from '../postgres/connection.ts'
 import { Database } from '../postgres/database.ts'
 import { Inspector } from '../queue/inspector/inspector.ts'
@@ -90,6 +91,19 @@ export class Context {
       return await use({ reader, inspector: new Inspector(reader) })
     } finally {
       open.destroy()
+    }
+  }
+
+  /** Connects as an application does, and closes the connections afterwards. */
+  async withMoca<T>(use: (moca: Moca) => Promise<T>): Promise<T> {
+    const { input } = await this.loadConfig()
+    const probe = await this.#open() // an application would go on trying
+    probe.destroy()
+    const moca = createMoca(input)
+    try {
+      return await use(await moca.connect())
+    } finally {
+      await moca.close()
     }
   }
 

@@ -71,6 +71,8 @@ function describeProgram({ output }: Context, choose: Choose): Command {
     outbox.addHelpText('after', examples('moca outbox status --parked', 'moca outbox redrive --since 1h --dry-run')),
     choose,
   )
+  const events = program.command('events').description('watch, publish and replay events, and see who gets them')
+  describeEvents(events.addHelpText('after', examples('moca events tail', 'moca events consumer-status')), choose)
   program
     .command('verify')
     .description('account for every job, and for everything recorded in the outbox; exit code 1 on any difference')
@@ -307,6 +309,98 @@ function describeOutbox(outbox: Command, choose: Choose): void {
       choose(command, async (context) => {
         const { rebaseOutbox } = await import('./outbox-rebase.ts')
         return rebaseOutbox(context, options)
+      }),
+    )
+}
+
+function describeEvents(events: Command, choose: Choose): void {
+  events
+    .command('tail')
+    .description('show events while they are published, until a signal')
+    .argument('[topic]', 'a topic, or topics by their beginning: shop.* (default: all)')
+    .option('--doctype <name>', 'of this doctype only')
+    .option('--event <type>', 'of this type only')
+    .option('--site <name>', 'of this site only')
+    .option('--since <time>', 'first those recorded since: an instant, or a time ago like 10m. Needs PostgreSQL')
+    .option('--format <format>', 'short, full or json (default: short)')
+    .addHelpText('after', examples('moca events tail', "moca events tail 'shop.*' --since 10m --format full"))
+    .action((topic, options, command) =>
+      choose(command, async (context) => {
+        const { tailEvents } = await import('./events-tail.ts')
+        return tailEvents(context, topic, options)
+      }),
+    )
+  events
+    .command('list-topics')
+    .description('topics that mean something already, and those that somebody subscribed or listens to')
+    .addHelpText('after', examples('moca events list-topics'))
+    .action((_, command) =>
+      choose(command, async (context) => {
+        const { listTopics } = await import('./events-list-topics.ts')
+        return listTopics(context)
+      }),
+    )
+  events
+    .command('publish')
+    .description('publish one event at once')
+    .argument('<topic>')
+    .argument('[event]', 'JSON: { type, key, data, ... } (default: standard input)')
+    .addHelpText(
+      'after',
+      examples(
+        `moca events publish shop.orders '{"type":"order.paid","data":{"total":12}}'`,
+        'moca events publish shop.orders < event.json',
+      ),
+    )
+    .action((topic, event, _, command) =>
+      choose(command, async (context) => {
+        const { publishEvent } = await import('./events-publish.ts')
+        return publishEvent(context, topic, event)
+      }),
+    )
+  events
+    .command('consumer-status')
+    .description('who is subscribed, and what waits for each')
+    .addHelpText('after', examples('moca events consumer-status', 'moca events consumer-status --json'))
+    .action((_, command) =>
+      choose(command, async (context) => {
+        const { showConsumers } = await import('./events-consumer-status.ts')
+        return showConsumers(context)
+      }),
+    )
+  events
+    .command('replay')
+    .description('send recorded events again to those who ask for them now; asks before')
+    .argument('<topic>', 'a topic, or topics by their beginning: shop.*')
+    .option('--since <time>', 'recorded since: an instant, or a time ago like 2h')
+    .option('--until <time>', 'recorded before (default: now)')
+    .option('--key <key>', 'of this key only')
+    .option('--subscription <name>', 'to this subscription only')
+    .option('--force', 'do not ask')
+    .option('--dry-run', 'only say how many')
+    .addHelpText(
+      'after',
+      examples(
+        'moca events replay shop.orders --since 2h --dry-run',
+        'moca events replay shop.orders --since 2026-11-25T08:00:00Z --until 2026-11-25T09:00:00Z --subscription order-mails',
+      ),
+    )
+    .action((topic, options, command) =>
+      choose(command, async (context) => {
+        const { replayEvents } = await import('./events-replay.ts')
+        return replayEvents(context, topic, options)
+      }),
+    )
+  events
+    .command('unsubscribe')
+    .description('end a subscription; asks before')
+    .argument('<name>')
+    .option('--force', 'do not ask')
+    .addHelpText('after', examples('moca events unsubscribe order-mails'))
+    .action((name, options, command) =>
+      choose(command, async (context) => {
+        const { unsubscribe } = await import('./events-unsubscribe.ts')
+        return unsubscribe(context, name, options)
       }),
     )
 }

@@ -3,6 +3,7 @@ import { resolveConfig } from '../config/config.ts'
 import { closest } from '../job/closest.ts'
 import type { ConfigInput } from '../config/options.ts'
 import { OptionError } from '../errors.ts'
+import { SubscriptionKeeper } from '../events/subscription-keeper.ts'
 import type { Logger } from '../logger.ts'
 import { createMoca, type Moca } from '../moca.ts'
 import { describeUrl } from '../redis/connection.ts'
@@ -38,6 +39,12 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<v
   const moca = createMoca({ ...input, logger: log })
   const queues = servedQueues(moca, options)
   const worker = createWorker(moca, { handlers, queues })
+  const keeper = new SubscriptionKeeper({
+    events: moca.events,
+    registry: moca.registry,
+    subscriptions: config.apps.flatMap(({ subscriptions }) => subscriptions),
+    log,
+  })
   const metrics = new WorkerMetrics(moca, worker)
   const startedAtMs = systemClock.monotonicMs()
   const health = new HealthServer({
@@ -58,13 +65,14 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<v
       !(await connectPatiently(() => moca.connect(), { name: 'Redis', at: describeUrl(config.redis.url) }, log, stop))
     )
       return
+    await Promise.race([keeper.start(), aborted(stop)])
     await Promise.race([worker.start(), aborted(stop)])
     const served = { queues: Object.keys(queues), types: new Set(handlers.map(({ job }) => job.type)) }
     await (isBurst ? untilEmpty(moca, worker, served, stop) : aborted(stop))
     log.info({}, stop.aborted ? 'Asked to stop: finishing what runs' : 'The queues are empty: stopping')
   } finally {
     // Consumers before producers: handlers may enqueue until they are done. The probes last: they tell that it is not ready any more.
-    await worker.stop()
+    await Promise.all([worker.stop(), keeper.stop()])
     await moca.close()
     await health.stop()
   }

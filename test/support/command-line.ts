@@ -35,13 +35,14 @@ export class Project {
     return this.start(args, env).ended
   }
 
-  /** Starts a command that goes on. */
-  start(args: readonly string[], env: Record<string, string> = {}, program = 'cli/main.ts'): Running {
+  /** Starts a command that goes on. `input`: what it reads. */
+  start(args: readonly string[], env: Record<string, string> = {}, program = 'cli/main.ts', input?: string): Running {
     const child = spawn(process.execPath, [new URL(program, SRC).pathname, ...args], {
       cwd: this.dir,
       env: { PATH: process.env.PATH, ...this.#env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     })
+    child.stdin?.end(input)
     const running = new Running(child)
     this.#running.add(running)
     return running
