@@ -243,3 +243,11 @@ test('redrive says how much is older than it was asked for, and leaves that out'
   assert.equal(wrong.code, 2)
   assert.match(wrong.stderr, /Say from when on/)
 })
+
+test('status --watch goes on until a signal', async (t) => {
+  const { scene } = await openOutbox(t)
+  const running = project.start(['outbox', 'status', '--watch', '--json'], { DATABASE_URL: scene.database.url })
+  await running.said(/^\{.*\}\n\{.*\}\n/)
+  running.kill('SIGTERM')
+  assert.equal((await running.ended).code, 0)
+})

@@ -28,7 +28,7 @@ async function open(t: TestContext) {
     assert.match(stdout, /^\{.*\}\n$/, stderr)
     return { code, result: JSON.parse(stdout), stderr }
   }
-  const relay = () => {
+  const relay = (redriveMaxMs = 600_000) => {
     const made = new Relay({
       connect: () => PostgresConnection.open({ url: scene.database.url }, 'moca:relay'),
       open: (connection, logId) => {
@@ -38,7 +38,7 @@ async function open(t: TestContext) {
       sinkName: 'queue',
       schema: 'moca',
       namespace: 'test',
-      settings: { leaseMs: 2_000, pollIntervalMs: 5, redriveMaxMs: 600_000 },
+      settings: { leaseMs: 2_000, pollIntervalMs: 5, redriveMaxMs },
       log: silentLogger,
     })
     t.after(() => made.stop())
@@ -140,4 +140,23 @@ test('rebase asks, says lane by lane what it means, and relays go on by it', asy
   await waitFor(healthy, { describe: 'nothing to be wrong', timeoutMs: 20_000 })
   const [row] = await scene.database.query<{ wished_by: string }>('select wished_by from moca.rebase')
   assert.match(row?.wished_by ?? '', /.+@.+/)
+})
+
+test('redrive brings back into an emptied Redis what was recorded, and verify is content afterwards', async (t) => {
+  const { it, scene, json, relay, bring, accepted } = await open(t)
+  relay(0).start()
+  await bring(['a', 'b', 'a', 'c'])
+  const { connection } = await it.link.ready(5_000)
+  await connection.send(['FLUSHALL'])
+  const standing = () => scene.database.query(`select from moca.standstill where reason = 'forgot'`)
+  await waitFor(async () => (await standing()).length > 0, { describe: 'lanes to stand still', timeoutMs: 15_000 })
+  const done = await json('outbox', 'redrive', '--since', '1h', '--force')
+  assert.deepEqual([done.code, done.result.fulfilled], [0, true])
+  assert.equal(await accepted(), 4)
+  await bring(['a'])
+  const { result } = await json('verify')
+  assert.deepEqual(
+    result.findings.filter(({ sink }: { sink?: string }) => sink !== undefined),
+    [],
+  )
 })

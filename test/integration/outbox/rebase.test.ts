@@ -3,7 +3,9 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
+import { silentLogger } from '../../../src/logger.ts'
 import { Rebase } from '../../../src/outbox/rebase.ts'
+import { Retention } from '../../../src/outbox/retention.ts'
 import type { SinkPositions } from '../../../src/outbox/sinks/sink-positions.ts'
 import { Database } from '../../../src/postgres/database.ts'
 import { LedgerSink } from '../../support/ledger-sink.ts'
@@ -190,6 +192,21 @@ test('goes on in a copy on another server, whose transactions are counted anew: 
       seqs.toSorted((a, b) => a - b),
     )
   }
+  // Rows of the other server do not keep their partition.
+  const database = new Database({ url: there.database.url, name: 'moca:test' })
+  t.after(() => database.close())
+  const retention = new Retention({
+    database,
+    schema: 'moca',
+    ageMs: 0,
+    bytes: undefined,
+    log: silentLogger,
+    partitionMs: 0,
+  })
+  await waitFor(async () => (await retention.runOnce()).dropped.includes(0), {
+    describe: 'the first partition to go',
+    timeoutMs: 15_000,
+  })
 })
 
 for (const moment of ['before', 'after'] as const) {
