@@ -28,7 +28,7 @@ async function open(t: TestContext) {
   const opened = await openNamespace(connection, `keeper${++namespaces}`, { queues: [], makeGroups: false })
   const registry = new RedisSubscriptions(lend(opened))
   const keeper = new SubscriptionKeeper({
-    events: { subscribe: (subscription) => registry.register(subscription) },
+    register: (subscription) => registry.register(subscription),
     registry,
     subscriptions: [bills, mails],
     log: silentLogger,
@@ -94,7 +94,7 @@ test('rejects at the start with what no other try can mend', async (t) => {
   const { registry } = await open(t)
   const past = defineSubscription({ name: 'past', topics: ['shop.orders'], start: 'beginning' })
   const keeper = new SubscriptionKeeper({
-    events: { subscribe: (subscription) => registry.register(subscription) },
+    register: (subscription) => registry.register(subscription),
     registry,
     subscriptions: [past],
     log: silentLogger,

@@ -1,13 +1,12 @@
-import { type Clock, systemClock } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import { MocaError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
-import { RepeatedWarning } from '../service/repeated-warning.ts'
-import type { Events } from './events.ts'
+import { runLoop } from '../service/loop.ts'
 import type { Subscription } from './subscription.ts'
-import type { SubscriptionRegistry } from './subscription-registry.ts'
+import type { Registration, SubscriptionRegistry } from './subscription-registry.ts'
 
 export interface SubscriptionKeeperDeps {
-  readonly events: Pick<Events, 'subscribe'>
+  readonly register: (subscription: Subscription) => Promise<Registration>
   readonly registry: Pick<SubscriptionRegistry, 'list'>
   readonly subscriptions: readonly Subscription[]
   readonly log: Logger
@@ -22,8 +21,6 @@ const LOOK_MS = 1_000
  */
 export class SubscriptionKeeper {
   readonly #deps: SubscriptionKeeperDeps
-  readonly #clock: Clock
-  readonly #outage: RepeatedWarning
   readonly #stop = new AbortController()
   /** To be registered, whatever the registry says of their names. */
   readonly #due = new Set<Subscription>()
@@ -31,8 +28,6 @@ export class SubscriptionKeeper {
 
   constructor(deps: SubscriptionKeeperDeps) {
     this.#deps = deps
-    this.#clock = deps.clock ?? systemClock
-    this.#outage = new RepeatedWarning(deps.log, this.#clock)
   }
 
   /**
@@ -40,14 +35,21 @@ export class SubscriptionKeeper {
    * mend. Goes on looking until `stop`.
    */
   async start(): Promise<void> {
-    for (const subscription of this.#deps.subscriptions) this.#due.add(subscription)
+    const { subscriptions, log, clock } = this.#deps
+    if (subscriptions.length === 0) return
+    for (const subscription of subscriptions) this.#due.add(subscription)
     try {
       await this.runOnce()
     } catch (error) {
       if (!(error instanceof MocaError) || !error.retryable) throw error
-      this.#outage.failed(error.message, 'Could not subscribe to events; trying again')
     }
-    if (this.#deps.subscriptions.length > 0) this.#looking ??= this.#lookRegularly()
+    this.#looking ??= runLoop(() => this.runOnce(), {
+      intervalMs: LOOK_MS,
+      name: 'subscribe to events',
+      log,
+      signal: this.#stop.signal,
+      ...(clock && { clock }),
+    })
   }
 
   /** Twice is harmless. */
@@ -69,23 +71,8 @@ export class SubscriptionKeeper {
   }
 
   async #register(subscription: Subscription): Promise<void> {
-    const { status } = await this.#deps.events.subscribe(subscription)
+    const { status } = await this.#deps.register(subscription)
     const { name, topics } = subscription
     if (status !== 'unchanged') this.#deps.log.info({ subscription: name, topics, status }, 'Subscribed to events')
-  }
-
-  async #lookRegularly(): Promise<void> {
-    const { signal } = this.#stop
-    while (!signal.aborted) {
-      await this.#clock.wait(LOOK_MS * (0.9 + Math.random() * 0.2), signal)
-      if (signal.aborted) return
-      try {
-        await this.runOnce()
-        this.#outage.works('Subscriptions are looked after again')
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error)
-        this.#outage.failed(reason, 'Could not see whether subscriptions are registered; trying again')
-      }
-    }
   }
 }

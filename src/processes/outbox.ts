@@ -1,17 +1,22 @@
 import { systemClock } from '../clock.ts'
 import { requirePostgres, resolveConfig } from '../config/config.ts'
 import type { ConfigInput } from '../config/options.ts'
+import { RedisSubscriptions } from '../events/backends/redis/redis-subscriptions.ts'
+import { SubscriptionKeeper } from '../events/subscription-keeper.ts'
+import { SubscriptionMirror } from '../events/subscription-mirror.ts'
 import type { Logger } from '../logger.ts'
 import { requireSchema } from '../outbox/migrations.ts'
 import { Relay } from '../outbox/relay.ts'
 import { Retention } from '../outbox/retention.ts'
 import { QueueSink } from '../outbox/sinks/queue-sink.ts'
 import { Subscribers } from '../outbox/subscribers.ts'
+import { Subscriptions } from '../outbox/subscriptions.ts'
 import { describePostgresUrl } from '../postgres/connection.ts'
 import { Database } from '../postgres/database.ts'
 import { ConfirmedCounts } from '../queue/confirmed-counts.ts'
 import { linkNamespace } from '../queue/link-namespace.ts'
 import { LossDetector } from '../queue/loss-detector.ts'
+import { NamespaceAccess } from '../queue/namespace-access.ts'
 import { Receiver } from '../queue/receiver/receiver.ts'
 import { describeUrl } from '../redis/connection.ts'
 import { HealthServer } from '../service/health.ts'
@@ -31,6 +36,8 @@ export interface OutboxProcessOptions {
 }
 
 const RETENTION_MS = 10 * 60_000
+/** Those who emit go by a copy of the subscriptions in Redis. */
+const MIRROR_MS = 1_000
 
 /** A relay from its configuration to its clean end. Rejects with what makes relaying impossible, before it has begun. */
 export async function runOutboxProcess(options: OutboxProcessOptions): Promise<void> {
@@ -63,6 +70,15 @@ export async function runOutboxProcess(options: OutboxProcessOptions): Promise<v
     log,
     onPass: (facts) => metrics.count(facts),
   })
+  const registry = new Subscriptions(database, schema)
+  const copy = new RedisSubscriptions(new NamespaceAccess(link, namespace, redis.connectTimeoutMs))
+  const mirror = new SubscriptionMirror(registry, copy)
+  const keeper = new SubscriptionKeeper({
+    register: (subscription) => registry.register(subscription),
+    registry,
+    subscriptions: config.apps.flatMap(({ subscriptions }) => subscriptions),
+    log,
+  })
   const { ageMs, bytes } = outbox.retention
   const retention = new Retention({ database, schema, ageMs, bytes, log })
   const startedAtMs = systemClock.monotonicMs()
@@ -83,20 +99,19 @@ export async function runOutboxProcess(options: OutboxProcessOptions): Promise<v
     if (!(await reach('Redis', describeUrl(redis.url), () => link.ready(redis.connectTimeoutMs)))) return
     const at = describePostgresUrl(postgres.url)
     if (!(await reach('PostgreSQL', at, () => requireSchema(database, { schema, namespace })))) return
+    await keeper.start()
     relay.start()
     log.info({ relay: relay.id, schema }, 'Relaying the outbox to the queue')
-    const keeping = runLoop(() => retention.runOnce(stop), {
-      intervalMs: RETENTION_MS,
-      name: 'retention',
-      log,
-      signal: stop,
-    })
+    const keeping = [
+      runLoop(() => retention.runOnce(stop), { intervalMs: RETENTION_MS, name: 'retention', log, signal: stop }),
+      runLoop(() => mirror.runOnce(), { intervalMs: MIRROR_MS, name: 'copy subscriptions', log, signal: stop }),
+    ]
     await aborted(stop)
     log.info({}, 'Asked to stop: what is under way settles, and the lanes go to others')
-    await keeping
+    await Promise.all(keeping)
   } finally {
     // The relay before its servers; the probes last: they tell that it is not ready any more.
-    await relay.stop()
+    await Promise.all([relay.stop(), keeper.stop()])
     await Promise.all([link.close(), database.close()])
     await health.stop()
   }

@@ -40,7 +40,7 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<v
   const queues = servedQueues(moca, options)
   const worker = createWorker(moca, { handlers, queues })
   const keeper = new SubscriptionKeeper({
-    events: moca.events,
+    register: (subscription) => moca.events.subscribe(subscription),
     registry: moca.registry,
     subscriptions: config.apps.flatMap(({ subscriptions }) => subscriptions),
     log,
