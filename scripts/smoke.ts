@@ -81,6 +81,9 @@ try {
   step('the example sends its invoices', runExample)
   step('without pg, moca migrate says what to install', migrateWithoutDriver)
   step('with pg, moca migrate makes the schema', () => migrate(project))
+  const database = await postgres.createDatabase()
+  step('the application that moca init writes passes its test', () => runInit(database.url))
+  await database.drop()
   for (const name of LINKED) link(name)
   for (const library of DATABASE_LIBRARIES) {
     const database = await postgres.createDatabase()
@@ -126,6 +129,12 @@ function runExample(): void {
     encoding: 'utf8',
   }).stdout
   if (!dead.includes('over the limit')) throw new Error(`the dead letter is missing: ${dead}`)
+}
+
+/** As its README says, but for npm install: what it needs is installed beside it. */
+function runInit(url: string): void {
+  run(process.execPath, ['node_modules/.bin/moca', 'init', 'app'], project)
+  run('npm', ['test', '--silent'], join(project, 'app'), 'app', { DATABASE_URL: url })
 }
 
 function migrateWithoutDriver(): void {
@@ -177,10 +186,10 @@ function write(name: string, text: string): void {
 }
 
 /** Runs a command to its end. It must end by itself: a program that leaves something open fails by the deadline. */
-function run(command: string, args: string[], cwd: string, namespace = 'smoke'): void {
+function run(command: string, args: string[], cwd: string, namespace = 'smoke', env: NodeJS.ProcessEnv = {}): void {
   const { status, signal } = spawnSync(command, args, {
     cwd,
-    env: environment(namespace),
+    env: { ...environment(namespace), ...env },
     stdio: ['ignore', 'inherit', 'inherit'],
     timeout: 120_000,
   })

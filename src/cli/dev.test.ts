@@ -157,6 +157,22 @@ test('works with the servers that are named, and starts none', async (t) => {
   assert.equal(await redis.cli(['PING']), 'PONG')
 })
 
+test('--run runs a command with everything running, also beside another moca dev, and ends as it does', async (t) => {
+  const project = await makeProject(t)
+  const alone = await project.run(['dev', '--quiet', '--run', 'echo "URLs: $REDIS_URL $DATABASE_URL"'])
+  assert.equal(alone.code, 0, alone.stderr)
+  const [, redis = '', postgres = ''] = /URLs: (redis:\S+) (postgres:\S+)/.exec(alone.stdout) ?? []
+  assert.deepEqual([await isOpen(redis), await isOpen(postgres)], [false, false])
+
+  const other = project.start(['dev'])
+  const urls = await ready(other)
+  const beside = await project.run(['dev', '--run', 'echo "URLs: $REDIS_URL $DATABASE_URL"; exit 7'])
+  assert.deepEqual([beside.code, beside.stdout], [1, `URLs: ${urls.redis} ${urls.postgres}\n`])
+  assert.ok(await isOpen(urls.redis))
+  other.kill('SIGTERM')
+  assert.equal((await other.ended).code, 0)
+})
+
 test('without redis-server it says how to get one', async (t) => {
   const project = await makeProject(t)
   const { code, stderr } = await project.run(['dev'], { PATH: '/nowhere' })

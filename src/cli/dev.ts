@@ -7,10 +7,11 @@ import { stopSignal } from './stop-signal.ts'
 
 export interface DevOptions {
   readonly fresh?: boolean
+  readonly run?: string
 }
 
 /** Runs everything in one process, with servers where none is named, until asked to stop. */
-export async function runDev(context: Context, { fresh = false }: DevOptions): Promise<ExitCode> {
+export async function runDev(context: Context, { fresh = false, run }: DevOptions): Promise<ExitCode> {
   const stop = stopSignal()
   // Whoever reads the log may go; the servers and jobs go on.
   process.stdout.removeAllListeners('error').on('error', () => {})
@@ -20,16 +21,20 @@ export async function runDev(context: Context, { fresh = false }: DevOptions): P
   const log = makeLogger({ level, isPretty: !output.isJson, hasColor: output.hasColor })
   const { input, file } = await context.loadConfig()
   await context.config()
-  await runDevProcess({
+  const code = await runDevProcess({
     input,
     project: file === undefined ? process.cwd() : dirname(file),
     isFresh: fresh,
+    command: run,
     log,
     stop,
     // Not by the log, which masks what may be secret in a URL; here nothing is.
-    onReady: (started) => output.result({ ready: true, ...started }, () => describe(started)),
+    onReady: (started) => {
+      if (run === undefined) output.result({ ready: true, ...started }, () => describe(started))
+    },
   })
-  return EXIT.fine
+  // Of a command that failed: whatever its own code was, here it is a problem.
+  return code === 0 ? EXIT.fine : EXIT.problem
 }
 
 function describe({ redis, postgres }: { readonly redis?: string; readonly postgres?: string }): string {

@@ -95,10 +95,22 @@ function describeProgram({ output }: Context, choose: Choose): Command {
       }),
     )
   program
+    .command('init')
+    .description('write a small application that works, with a test')
+    .argument('[folder]', 'where (default: here)')
+    .addHelpText('after', examples('moca init my-app'))
+    .action((folder, _, command) =>
+      choose(command, async (context) => {
+        const { initProject } = await import('./init.ts')
+        return initProject(context, folder)
+      }),
+    )
+  program
     .command('dev')
     .description('everything in one process, with servers where none is named: for development')
     .option('--fresh', 'begin without the data of before')
-    .addHelpText('after', examples('moca dev', 'moca dev --fresh'))
+    .option('--run <command>', 'run it when everything runs, then end everything; exit code 1 when it failed')
+    .addHelpText('after', examples('moca dev', 'moca dev --fresh', "moca dev --quiet --run 'node --test'"))
     .action((options, command) =>
       choose(command, async (context) => {
         const { runDev } = await import('./dev.ts')

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { type MocaConfig, namedServers, resolveConfig } from '../config/config.ts'
 import { overrideEnvironment } from '../config/environment.ts'
 import type { ConfigInput } from '../config/options.ts'
@@ -6,7 +8,7 @@ import { migrate } from '../outbox/migrations.ts'
 import { describePostgresUrl } from '../postgres/connection.ts'
 import { Database } from '../postgres/database.ts'
 import { describeUrl } from '../redis/connection.ts'
-import { DevFolder } from './dev/dev-folder.ts'
+import { DevFolder, FolderTakenError } from './dev/dev-folder.ts'
 import { startDevPostgres } from './dev/dev-postgres.ts'
 import { startDevRedis } from './dev/dev-redis.ts'
 import type { DevServer } from './dev/dev-server.ts'
@@ -20,6 +22,8 @@ export interface DevOptions {
   readonly project: string
   /** Begin without any data. */
   readonly isFresh: boolean
+  /** Run when everything runs, by the shell; its end ends everything. While another `moca dev` has the data, it runs with the servers of that one. */
+  readonly command: string | undefined
   readonly log: Logger
   /** Called when everything runs. A URL of a server that was started here; undefined: there is none, or it runs elsewhere. */
   readonly onReady: (started: { readonly redis?: string; readonly postgres?: string }) => void
@@ -29,12 +33,29 @@ export interface DevOptions {
 
 /**
  * Everything in one process, for development: servers where none is named, the schema, a relay, a worker for all queues. What it started it also
- * ends, whatever happens.
+ * ends, whatever happens. Resolves with the exit code of the command, or 0.
  */
-export async function runDevProcess(options: DevOptions): Promise<void> {
-  const { input, project, isFresh, log, stop } = options
+export async function runDevProcess(options: DevOptions): Promise<number> {
+  const { input, project, command, stop } = options
   const named = namedServers(input)
-  const folder = named.redis && named.postgres ? undefined : await DevFolder.claim(project)
+  if (named.redis && named.postgres) return runWithServers(options, named, undefined)
+  try {
+    return await runWithServers(options, named, await DevFolder.claim(project))
+  } catch (error) {
+    if (!(error instanceof FolderTakenError) || command === undefined) throw error
+    for (const [variable, url] of Object.entries(await error.variables())) {
+      overrideEnvironment(variable as 'REDIS_URL' | 'DATABASE_URL', url)
+    }
+    return runCommand(command, stop)
+  }
+}
+
+async function runWithServers(
+  options: DevOptions,
+  named: ReturnType<typeof namedServers>,
+  folder: DevFolder | undefined,
+): Promise<number> {
+  const { input, isFresh, log, stop } = options
   const servers: DevServer[] = []
   try {
     if (isFresh) await folder?.empty()
@@ -45,8 +66,12 @@ export async function runDevProcess(options: DevOptions): Promise<void> {
     const config = resolveConfig(input)
     tellConfigured(config, named, log)
     await migrateSchema(config, log)
+    await folder?.tellVariables({
+      ...(redis && { REDIS_URL: redis.url }),
+      ...(postgres && { DATABASE_URL: postgres.url }),
+    })
     options.onReady({ ...(redis && { redis: redis.url }), ...(postgres && { postgres: postgres.url }) })
-    await runProcesses(options, config, servers, stop)
+    return await runProcesses(options, config, servers, stop)
   } finally {
     // Only now: what ran on them has ended.
     await Promise.all(servers.map((server) => server.stop()))
@@ -96,11 +121,11 @@ async function migrateSchema({ namespace, postgres, outbox }: MocaConfig, log: L
 
 /** Until asked to stop, or until one of them or a server ends: then all are asked to. */
 async function runProcesses(
-  { input, log }: DevOptions,
+  { input, log, command }: DevOptions,
   { apps, postgres }: MocaConfig,
   servers: readonly DevServer[],
   stop: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const ending = new AbortController()
   const all = AbortSignal.any([stop, ending.signal])
   const watched = servers.map(({ url, ended }) =>
@@ -114,10 +139,19 @@ async function runProcesses(
     ...(apps.length === 0 ? [] : [runWorkerProcess({ input, log, isBurst: false, stop: all })]),
     ...(postgres.url === undefined ? [] : [runOutboxProcess({ input, log, stop: all })]),
   ]
+  const running = Promise.all([...watched, ...processes, aborted(all)]).then(() => 0)
   try {
-    await Promise.all([...watched, ...processes, aborted(all)])
+    return await (command === undefined ? running : Promise.race([runCommand(command, all), running]))
   } finally {
     ending.abort()
-    await Promise.allSettled(processes)
+    await Promise.allSettled([running, ...processes])
   }
+}
+
+/** Runs a command by the shell to its end; gives its exit code. */
+async function runCommand(command: string, stop: AbortSignal): Promise<number> {
+  const child = spawn('sh', ['-c', command], { stdio: 'inherit' })
+  void aborted(stop).then(() => child.kill('SIGTERM'))
+  const [code] = (await once(child, 'exit')) as [number | null]
+  return code ?? 1
 }

@@ -8,6 +8,27 @@ import { ConfigError } from '../../errors.ts'
 
 type Ports = Partial<Record<'redis' | 'postgres', number>>
 
+/** Another `moca dev` has the folder. */
+export class FolderTakenError extends ConfigError {
+  readonly #folder: string
+
+  constructor(folder: string) {
+    super(`Another moca dev runs on the data in ${folder}. End it, or work with the servers it started.`)
+    this.#folder = folder
+  }
+
+  /** How programs connect to the servers of that one. */
+  async variables(): Promise<Variables> {
+    try {
+      return JSON.parse(await readFile(join(this.#folder, 'servers.json'), 'utf8')) as Variables
+    } catch {
+      throw this // it has not come so far
+    }
+  }
+}
+
+export type Variables = Partial<Record<'REDIS_URL' | 'DATABASE_URL', string>>
+
 /** The folder in which servers for development keep their data: `.moca` of the project. One process at a time may have it. */
 export class DevFolder {
   readonly path: string
@@ -28,7 +49,9 @@ export class DevFolder {
     // Nothing of it belongs into a repository, and nobody should have to say so.
     await writeFile(join(path, '.gitignore'), '*\n')
     const id = createHash('sha256').update(path).digest('hex').slice(0, 16)
-    return new DevFolder(path, id, await claimSocket(join(tmpdir(), `moca-dev-${id}.sock`), path))
+    const claim = await claimSocket(join(tmpdir(), `moca-dev-${id}.sock`), path)
+    await rm(join(path, 'servers.json'), { force: true }) // of an earlier life
+    return new DevFolder(path, id, claim)
   }
 
   /** Removes all data. */
@@ -52,6 +75,11 @@ export class DevFolder {
   async keepPort(server: keyof Ports, port: number): Promise<void> {
     const ports = { ...(await this.#ports()), [server]: port }
     await writeFile(join(this.path, 'ports.json'), `${JSON.stringify(ports)}\n`)
+  }
+
+  /** Writes down how programs connect to the servers that run on it. */
+  async tellVariables(variables: Variables): Promise<void> {
+    await writeFile(join(this.path, 'servers.json'), `${JSON.stringify(variables)}\n`)
   }
 
   /** Lets others have it. Twice is harmless. */
@@ -86,9 +114,7 @@ async function claimSocket(socket: string, folder: string): Promise<Server> {
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || attempt > 3) throw error
     }
     if (await answers(socket)) {
-      throw new ConfigError(
-        `Another moca dev runs on the data in ${folder}. End it, or work with the servers it started.`,
-      )
+      throw new FolderTakenError(folder)
     }
     await rm(socket, { force: true })
   }
