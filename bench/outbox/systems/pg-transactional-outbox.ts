@@ -88,7 +88,7 @@ export const polling: OutboxSystem = {
   title: 'pg-transactional-outbox, polling',
   settings: [
     ...commonSettings,
-    'nextMessagesBatchSize: 100 (default 5) and nextMessagesPollingIntervalInMs: 10 (default 500): more at a time, and sooner',
+    `nextMessagesBatchSize: ${handlerConnections} (default 5) and nextMessagesPollingIntervalInMs: 50 (default 500): as many as there are connections, and sooner`,
   ],
 
   async prepare(databaseUrl) {
@@ -109,8 +109,8 @@ export const polling: OutboxSystem = {
           settings: {
             ...settings,
             nextMessagesFunctionName: nextMessages,
-            nextMessagesBatchSize: 100,
-            nextMessagesPollingIntervalInMs: 10,
+            nextMessagesBatchSize: handlerConnections,
+            nextMessagesPollingIntervalInMs: 50,
           },
         },
         handler,
