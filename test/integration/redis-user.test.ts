@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import { AccessError, createMoca, createWorker, defineJob, handle } from '../../src/index.ts'
+import { AccessError, createMoca, createWorker, defineJob, defineSubscription, handle } from '../../src/index.ts'
 import { Project } from '../support/command-line.ts'
 import { startRedis } from '../support/redis-server.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -40,7 +40,16 @@ test('the user of docs/reference/redis-user.md may do all that an application, a
     const later = await moca.queue.enqueue(job, 'later', { delay: '1h' })
     await waitFor(() => completed.filter((outcome) => outcome === 'completed').length === 5)
     await waitFor(() => completed.includes('dead'))
+    const heard: unknown[] = []
+    await moca.events.listen(['orders', 'shop.*', '*'], ({ event }) => void heard.push(event.data))
+    await moca.events.subscribe(defineSubscription({ name: 'mails', topics: ['orders'] }))
+    await moca.events.emit('orders', { type: 'order.paid', key: 'k', data: 1 })
+    await waitFor(() => heard.length === 1)
     for (const args of [
+      ['events', 'list-topics'],
+      ['events', 'consumer-status'],
+      ['events', 'publish', 'shop.orders', '{"type":"order.paid"}'],
+      ['events', 'unsubscribe', 'mails', '--force'],
       ['queue', 'status'],
       ['queue', 'list', '--status', 'completed'],
       ['queue', 'list'],
