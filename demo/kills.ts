@@ -1,14 +1,16 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import type { Client } from 'pg'
 import type { RedisServer } from '../test/support/redis-server.ts'
 import { waitFor } from '../test/support/wait-for.ts'
 import type { Kill, Rewind } from './account/evidence.ts'
-import { copyState, plantByProcess, restoreState, walkState } from './faults.ts'
+import { copyState, plantByProcess, plantInLog, restoreState, walkState } from './faults.ts'
 import { readLedger } from './ledger.ts'
 import { monotonicUs } from './monotonic.ts'
 import type { Fault } from './options.ts'
 import { staleLines } from './account/order-of-keys.ts'
 import type { RawRedis } from './raw-redis.ts'
 import { heldBy } from './raw-walk.ts'
+import { underWayOf } from './relay-work.ts'
 import type { DemoProcess } from './demo-process.ts'
 
 /** What is killed, stopped and damaged, and when: each while it holds unfinished work, never after a fixed time. */
@@ -18,6 +20,10 @@ export interface Scene {
   readonly redis: RedisServer
   readonly raw: RawRedis
   readonly workers: readonly DemoProcess[]
+  readonly relays: readonly DemoProcess[]
+  /** Plain SQL, and where it goes. */
+  readonly sql: Client
+  readonly postgresUrl: string
   readonly ledgers: string
   readonly documents: number
   readonly plant: Fault | undefined
@@ -58,6 +64,8 @@ async function doAll(scene: Scene, deeds: Deeds): Promise<void> {
     timeoutMs: PATIENCE_MS,
     describe: () => `a tenth of ${scene.documents} rows to be imported (${scene.importedRows()} so far)`,
   })
+  // While most is written: what a relay has under way is there for a few milliseconds at a time.
+  await killRelay(scene, deeds)
   await killWorker(scene, deeds, victim)
   const planted = plantDuringWork(scene, deeds)
   await stopPastLease(scene, deeds, sleeper)
@@ -71,6 +79,16 @@ async function killWorker(scene: Scene, deeds: Deeds, worker: DemoProcess): Prom
   const held = await freezeAtWork(scene, worker, QUEUES)
   await worker.kill()
   note(scene, deeds, { process: worker.name, signal: 'SIGKILL' }, `with ${held} unfinished jobs`)
+}
+
+/** Others take over its lanes, and find batches that were to be sent. */
+async function killRelay(scene: Scene, deeds: Deeds): Promise<void> {
+  const { sql, raw, namespace, relays } = scene
+  const [relay] = relays
+  if (!relay) throw new Error('The plan needs a relay')
+  const lanes = await freezeWhen(relay, () => underWayOf(sql, raw, namespace, relay.pid), 'have batches under way')
+  await relay.kill()
+  note(scene, deeds, { process: relay.name, signal: 'SIGKILL' }, `with batches of ${lanes} lanes under way`)
 }
 
 /** Stops a worker until others have taken over what it was doing, then lets it go on and hand in what nobody wants any more. */
@@ -150,39 +168,41 @@ async function restartRedis(scene: Scene, deeds: Deeds): Promise<void> {
 }
 
 async function plantDuringWork(scene: Scene, deeds: Deeds): Promise<void> {
-  const { plant, redis, namespace, signal, say } = scene
-  if (plant !== 'entry-deleted' && plant !== 'order-swapped') return
+  const { plant, redis, namespace, postgresUrl, signal, say } = scene
+  if (plant === undefined || plant === 'redis-rewound') return
+  const isInLog = plant === 'log-row-deleted' || plant === 'events-swapped'
   try {
-    say(`Planted: ${await plantByProcess(plant, redis.url, namespace, signal)}`)
+    const planting = isInLog
+      ? plantInLog(plant, postgresUrl, signal)
+      : plantByProcess(plant, redis.url, namespace, signal)
+    say(`Planted: ${await planting}`)
   } catch (error) {
     say(`${plant} could not be planted: ${String(error)}`)
     deeds.failures.push(`${plant} could not be planted: ${String(error)}`)
   }
 }
 
-/** Stops a process at a moment at which it holds unfinished jobs of these queues; how many. */
-async function freezeAtWork(
-  { raw, namespace }: Scene,
-  worker: DemoProcess,
-  queues: readonly string[],
-): Promise<number> {
+/** Stops a worker at a moment at which it holds unfinished jobs of these queues; how many. */
+function freezeAtWork({ raw, namespace }: Scene, worker: DemoProcess, queues: readonly string[]): Promise<number> {
+  const what = `hold unfinished jobs of ${queues.join(', ')}`
+  return freezeWhen(worker, () => heldBy(raw, namespace, worker.pid, queues), what)
+}
+
+/** Stops a process at a moment at which it has something to do; how much. */
+function freezeWhen(process: DemoProcess, look: () => Promise<number>, what: string): Promise<number> {
   return waitFor(
     async () => {
-      // Looked at while it stands still: a worker with little to do is at work for a few milliseconds at a time.
-      await worker.freeze()
-      let held = await heldBy(raw, namespace, worker.pid, queues)
+      // Looked at while it stands still: one with little to do is at work for a few milliseconds at a time.
+      await process.freeze()
+      let held = await look()
       if (held > 0) {
-        await wait(30) // what it had sent before it stood still reaches Redis meanwhile
-        held = await heldBy(raw, namespace, worker.pid, queues)
+        await wait(30) // what it had sent before it stood still arrives meanwhile
+        held = await look()
       }
-      if (held === 0) worker.thaw()
+      if (held === 0) process.thaw()
       return held
     },
-    {
-      timeoutMs: PATIENCE_MS,
-      intervalMs: 5,
-      describe: `${worker.name} to hold unfinished jobs of ${queues.join(', ')}`,
-    },
+    { timeoutMs: PATIENCE_MS, intervalMs: 5, describe: `${process.name} to ${what}` },
   )
 }
 

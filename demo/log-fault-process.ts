@@ -71,7 +71,8 @@ async function tryUntilDone(damage: Damage): Promise<string> {
 async function whileHeldUp(damage: Damage): Promise<string | undefined> {
   const until = performance.now() + LOCK_MS
   const [{ relays } = { relays: 0 }] = await ask<{ relays: number }>(
-    'select count(distinct relay)::integer as relays from moca.lease where relay is not null',
+    `select count(distinct relay)::integer as relays
+     from moca.lease join moca.relay on relay.id = lease.relay where alive_until > clock_timestamp()`,
   )
   if (relays === 0) return undefined
   await client.query('lock table moca.lease in access exclusive mode')

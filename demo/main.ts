@@ -4,6 +4,7 @@ import { expect, type Expectation, type ImportRow, readRows } from './cities.ts'
 import { importCities, paginate } from './importer.ts'
 import { readJournal } from './journal.ts'
 import { JournaledProducer } from './journaled-producer.ts'
+import { WRITERS } from './documents/document-stage.ts'
 import { carryOut, type Deeds } from './kills.ts'
 import { readLedger } from './ledger.ts'
 import { parseOptions } from './options.ts'
@@ -11,11 +12,13 @@ import { makePace } from './pace.ts'
 import { printAccount } from './print-account.ts'
 import { makeProgress } from './progress.ts'
 import { walk } from './raw-walk.ts'
+import { isAllRelayed } from './relay-work.ts'
 import { readReports } from './reports.ts'
 import { totalsOf, watchUntilSettled } from './settling.ts'
 import { NAMESPACE, Stage } from './stage.ts'
 
-// `npm run demo`: imports cities as jobs while workers and Redis are killed, then gives an account of every job.
+// `npm run demo`: imports cities as jobs and writes them as documents while workers, a relay and Redis are killed; then gives an account
+// of every job, document and event.
 
 const options = parseOptions(process.argv)
 const startedAt = performance.now()
@@ -31,9 +34,10 @@ async function main(): Promise<number> {
   let isOk = false
   let isLeft = false
   try {
-    stage = await Stage.open(signal)
+    const rows = readRows(options.documents)
+    stage = await Stage.open(rows, signal)
     announce(stage)
-    const account = await Promise.race([perform(stage, readRows(options.documents)), interrupted()])
+    const account = await Promise.race([perform(stage, rows), interrupted()])
     progress.stop()
     printAccount(account)
     if (options.json) await writeFile(options.json, `${JSON.stringify(account, undefined, 2)}\n`)
@@ -63,12 +67,17 @@ async function perform(stage: Stage, rows: readonly ImportRow[]): Promise<Accoun
   let importedRows = 0
   let isOver = false
   let isImportOver = false
+  let writtenCities = 0
+  let isWritingOver = false
 
   const killing = carryOut(
     {
       redis: stage.redis,
       raw: stage.raw,
       workers: stage.workers,
+      relays: stage.relays,
+      sql: stage.documents.sql,
+      postgresUrl: stage.documents.postgres.url,
       namespace: NAMESPACE,
       ledgers: stage.directory.ledgers,
       documents: rows.length,
@@ -97,13 +106,33 @@ async function perform(stage: Stage, rows: readonly ImportRow[]): Promise<Accoun
     .finally(() => {
       isImportOver = true
     })
+  const { transactions } = stage.documents
+  const writing = stage.documents
+    .write({
+      outbox: stage.moca.outbox,
+      pace: makePace({ pages: transactions, writers: WRITERS, isOver: () => isOver, signal }),
+      onProgress: (cities) => {
+        writtenCities = cities
+      },
+      signal,
+    })
+    .catch((error: unknown) => {
+      say(`Writing was cut short: ${String(error)}`)
+      deeds.failures.push(String(error))
+    })
+    .finally(() => {
+      isWritingOver = true
+    })
   await Promise.all([
     killing,
     importing,
+    writing,
     watchUntilSettled({
       counts: () => stage.moca.queue.counts(),
       importedRows: () => importedRows,
-      isImportOver: () => isImportOver,
+      writtenCities: () => writtenCities,
+      isImportOver: () => isImportOver && isWritingOver,
+      isAllRelayed: () => isAllRelayed(stage.documents.sql, stage.raw, NAMESPACE),
       progress,
       totals: totalsOf(rows, expectation),
       signal,
@@ -114,7 +143,7 @@ async function perform(stage: Stage, rows: readonly ImportRow[]): Promise<Accoun
 
 async function giveAccount(stage: Stage, expectation: Expectation, deeds: Deeds): Promise<Account> {
   const { directory, raw } = stage
-  if (!options.keep) deeds.failures.push(...(await stage.stopWorkers()))
+  if (!options.keep) deeds.failures.push(...(await stage.stopProcesses()))
   return makeAccount({
     expectation,
     journal: await readJournal(directory.journals),
@@ -122,15 +151,18 @@ async function giveAccount(stage: Stage, expectation: Expectation, deeds: Deeds)
     walk: await walk(raw, NAMESPACE),
     counts: await stage.moca.queue.counts(),
     reports: await readReports(directory.reports),
+    recorded: await stage.documents.evidence(),
     ...deeds,
     seconds: Math.round(elapsedSeconds() * 10) / 10,
   })
 }
 
-function announce({ directory, redis, workers }: Stage): void {
+function announce({ directory, redis, workers, relays, documents }: Stage): void {
   if (process.env['REDIS_URL']) console.log('REDIS_URL is not used: this demo kills its Redis.')
+  if (process.env['DATABASE_URL']) console.log('DATABASE_URL is not used: this demo has its own PostgreSQL.')
   console.log(`Redis ${redis.url} (append-only file, fsync always), process ${redis.pid}`)
-  for (const { name, pid } of workers) console.log(`${name}, process ${pid}`)
+  console.log(`PostgreSQL ${documents.postgres.url}, process ${documents.postgres.pid}`)
+  for (const { name, pid } of [...relays, ...workers]) console.log(`${name}, process ${pid}`)
   console.log(`Files of this run: ${directory.path}`)
 }
 
@@ -139,7 +171,7 @@ async function leave(stage: Stage): Promise<void> {
   const pids = await stage.leaveRunning()
   const { url, port } = stage.redis
   console.log(`
-Everything is left running. To look around:
+Redis and the workers are left running. To look around:
   export REDIS_URL=${url} MOCA_NAMESPACE=${NAMESPACE}
   node src/cli/main.ts queue status
   node src/cli/main.ts queue list --status dead

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 
-export const FAULTS = ['entry-deleted', 'order-swapped', 'redis-rewound'] as const
+export const FAULTS = ['entry-deleted', 'order-swapped', 'redis-rewound', 'log-row-deleted', 'events-swapped'] as const
 export type Fault = (typeof FAULTS)[number]
 
 export interface DemoOptions {
@@ -13,7 +13,9 @@ export interface DemoOptions {
 /** Ends the process with a message for options that cannot be used. */
 export function parseOptions(argv: readonly string[]): DemoOptions {
   const command = new Command('npm run demo --')
-    .description('Imports cities as jobs while workers and Redis are killed, and checks that nothing was lost.')
+    .description(
+      'Imports cities as jobs and documents while workers, a relay and Redis are killed, and checks that nothing was lost.',
+    )
     .option('--documents <n>', 'cities to import', wholeNumber, 20_000)
     .addOption(
       new Option('--plant <fault>', 'do damage behind the back of Moca; the account must find it').choices(FAULTS),

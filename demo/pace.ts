@@ -2,6 +2,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 
 export interface PaceOptions {
   readonly pages: number
+  /** How many ask at once. Default 1. */
+  readonly writers?: number
   /** True once everything that was to be killed has been. */
   readonly isOver: () => boolean
   readonly signal: AbortSignal
@@ -15,13 +17,13 @@ const TRICKLE_MS = 400
  * Spreads the import so that every kill meets work under way, on any machine and for any number of rows: the first four fifths
  * over 16 s, the rest in a trickle until the last kill, then as fast as it goes.
  */
-export function makePace({ pages, isOver, signal }: PaceOptions): (page: number) => Promise<void> {
+export function makePace({ pages, writers = 1, isOver, signal }: PaceOptions): (page: number) => Promise<void> {
   const startedAt = performance.now()
   const mainPages = pages * MAIN_PART
   return async (page) => {
     signal.throwIfAborted()
     if (page < mainPages) await waitUntil(startedAt + (page / mainPages) * MAIN_PART_MS, signal)
-    else if (!isOver()) await wait(TRICKLE_MS, undefined, { signal })
+    else if (!isOver()) await wait(TRICKLE_MS * writers, undefined, { signal })
   }
 }
 

@@ -6,7 +6,7 @@ const PROBLEMS_SHOWN = 8
 
 /** The account for people. */
 export function printAccount(account: Account): void {
-  const { jobs, redis, kills, problems } = account
+  const { jobs, documents, events, redis, kills, problems } = account
   const lines: [string, number | string][] = [
     ['rows refused by the schema', jobs.refused],
     ['jobs accepted', jobs.accepted],
@@ -15,9 +15,18 @@ export function printAccount(account: Account): void {
     ['lost', jobs.lost],
     ['out of order', jobs.outOfOrder],
     ['run more than once', jobs.rerun],
+    ['documents committed', documents?.committed ?? 0],
+    ['in the table', documents?.inTable ?? 0],
+    ['lost', documents?.lost ?? 0],
+    ['events and jobs recorded', events?.recorded ?? 0],
+    ['delivered, per subscription', events?.delivered ?? 0],
+    ['lost', events?.lost ?? 0],
+    ['out of order', events?.outOfOrder ?? 0],
+    ['delivered more than once', events?.duplicated ?? 0],
     ['restarts of Redis', redis.restarts],
     ['lost by Redis', redis.lostByRedis],
     ['reported as lost by Moca', redis.reportedByMoca],
+    ['rows sent again by Moca', redis.sentAgain ?? 0],
     ['seconds', account.seconds.toFixed(1)],
   ]
   console.log('\nAccount')

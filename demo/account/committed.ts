@@ -37,14 +37,6 @@ const ROUTES: Readonly<Record<string, readonly string[]>> = {
   [TALLY]: [TALLY],
 }
 
-/** The queue of each route. */
-export const QUEUES: Readonly<Record<string, string>> = {
-  enrich: 'default',
-  alert: 'critical',
-  report: 'long',
-  [TALLY]: 'default',
-}
-
 export function readCommitted(journal: readonly TransactionLine[]): Committed {
   const intents = journal.filter((line) => line.kind === 'intent')
   const outcomes = outcomesOf(journal)

@@ -3,7 +3,6 @@ import type { JournalLine } from '../journal.ts'
 import type { LedgerLine } from '../ledger.ts'
 import type { FoundJob, Place, RawWalk } from '../raw-walk.ts'
 import { type AcceptedJob, acceptedJobs } from './accepted-jobs.ts'
-import { readCommitted } from './committed.ts'
 import type { RecordedEvidence } from './recorded-account.ts'
 import { isRelayed, type RelayedJobs, relayedJobs } from './relayed-jobs.ts'
 
@@ -71,9 +70,7 @@ export function gatherFacts(evidence: Evidence): Facts {
   const { journal, ledger, walk } = evidence
   const { jobs, refused, unplanned } = acceptedJobs(journal, ledger)
   const { recorded } = evidence
-  const relayed = recorded
-    ? relayedJobs(readCommitted(recorded.journal), recorded.ledger, walk.jobs)
-    : new Map<string, RelayedJobs>()
+  const relayed = relayedJobs(recorded?.ledger ?? [], recorded ? walk.jobs : [])
   const all = jobs.size + relayed.values().reduce((sum, { accepted }) => sum + accepted, 0)
   return {
     jobs,

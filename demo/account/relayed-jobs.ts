@@ -1,38 +1,40 @@
 import type { DeliveryLine } from '../delivery-ledger.ts'
 import type { FoundJob } from '../raw-walk.ts'
 import { TALLY } from '../recorded.ts'
-import { type Committed, QUEUES } from './committed.ts'
-import { nameOf } from './judge-log.ts'
 
-/** Jobs of one queue that came by the log. */
+/** Jobs of one queue that came by the log, by the word of handlers and of Redis. What never came is judged with the deliveries. */
 export interface RelayedJobs {
-  accepted: number
-  completed: number
+  readonly accepted: number
+  readonly completed: number
 }
 
 /** Whether a job in Redis came by the log. */
-export function isRelayed({ type }: FoundJob): boolean {
+export function isRelayed({ type }: Pick<FoundJob, 'type'>): boolean {
   return type.startsWith('event:') || type === TALLY
 }
 
-/** How many jobs there must be, by queue: one for each that a recorded event is for, and for each recorded job. */
+/** By queue. */
 export function relayedJobs(
-  { recorded }: Committed,
   ledger: readonly DeliveryLine[],
   places: readonly FoundJob[],
-): Map<string, RelayedJobs> {
-  const standing = new Set(places.map(({ id }) => id))
-  const ended = ledger.filter(({ outcome, id }) => outcome === 'succeeded' && !standing.has(id))
-  const done = new Set(ended.map((line) => `${line.route} ${nameOf(line)}`))
-  const queues = new Map<string, RelayedJobs>()
-  for (const item of recorded) {
-    for (const route of item.routes) {
-      const name = QUEUES[route] ?? ''
-      const queue = queues.get(name) ?? { accepted: 0, completed: 0 }
-      queues.set(name, queue)
-      queue.accepted++
-      if (done.has(`${route} ${nameOf(item)}`)) queue.completed++
-    }
+): ReadonlyMap<string, RelayedJobs> {
+  const standing = places.filter(isRelayed)
+  const isStanding = new Set(standing.map(({ id }) => id))
+  const queues = new Map<string, { accepted: Set<string>; completed: Set<string> }>()
+  const of = (queue: string) => {
+    const ids = queues.get(queue) ?? { accepted: new Set<string>(), completed: new Set<string>() }
+    queues.set(queue, ids)
+    return ids
   }
-  return queues
+  for (const { id, queue } of standing) of(queue).accepted.add(id)
+  for (const { id, queue, outcome } of ledger) {
+    of(queue).accepted.add(id)
+    if (outcome === 'succeeded' && !isStanding.has(id)) of(queue).completed.add(id)
+  }
+  return new Map(
+    [...queues].map(([name, { accepted, completed }]) => [
+      name,
+      { accepted: accepted.size, completed: completed.size },
+    ]),
+  )
 }

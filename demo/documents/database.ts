@@ -2,15 +2,20 @@ import { readFile } from 'node:fs/promises'
 import { defineDoctype } from '../../src/doctype.ts'
 import { Capture } from '../../src/outbox/capture.ts'
 import { migrate } from '../../src/outbox/migrations.ts'
+import { Subscriptions } from '../../src/outbox/subscriptions.ts'
 import { PostgresConnection } from '../../src/postgres/connection.ts'
 import { DOCTYPE } from '../recorded.ts'
+import { SUBSCRIPTIONS } from '../subscriptions.ts'
 
 const SCHEMA = 'moca'
 const MAX_BYTES = 1_048_576
 
 const City = defineDoctype({ name: DOCTYPE, table: 'city', key: 'city_id' })
 
-/** Makes the tables of the application and those of Moca; every change of a city is captured from then on. */
+/**
+ * Makes the tables of the application and those of Moca. Every change of a city is captured from then on, and the subscriptions get what
+ * is recorded.
+ */
 export async function prepareDatabase(url: string, namespace: string): Promise<void> {
   const connection = await PostgresConnection.open({ url }, 'demo')
   try {
@@ -18,6 +23,8 @@ export async function prepareDatabase(url: string, namespace: string): Promise<v
     for (const statement of text.split(/;\n/)) if (statement.trim() !== '') await connection.query(statement)
     await migrate(connection, { schema: SCHEMA, namespace, maxBytes: MAX_BYTES })
     await new Capture(connection, SCHEMA).install(City)
+    const registry = new Subscriptions(connection, SCHEMA)
+    for (const subscription of SUBSCRIPTIONS) await registry.register(subscription)
   } finally {
     connection.destroy()
   }

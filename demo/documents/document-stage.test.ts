@@ -7,6 +7,7 @@ import { silentLogger } from '../../src/logger.ts'
 import { matches } from '../../src/events/fan-out.ts'
 import type { LogRow } from '../../src/outbox/log-row.ts'
 import { Relay } from '../../src/outbox/relay.ts'
+import { Subscribers } from '../../src/outbox/subscribers.ts'
 import { PostgresConnection } from '../../src/postgres/connection.ts'
 import { LedgerSink } from '../../test/support/ledger-sink.ts'
 import { waitFor } from '../../test/support/wait-for.ts'
@@ -80,9 +81,9 @@ class Scene {
   #relay(): Relay<readonly LogRow[]> {
     return new Relay({
       connect: () => PostgresConnection.open({ url: this.stage.postgres.url }, 'moca:relay'),
-      open: () => ({
+      open: (connection, logId) => ({
         sink: this.sink,
-        subscriptions: { version: async () => 0, reload: async () => {}, forget: () => {} },
+        subscriptions: new Subscribers(connection, { schema: 'moca', logId, announcesDoctypes: false }),
       }),
       sinkName: this.sink.name,
       schema: 'moca',

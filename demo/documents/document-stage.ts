@@ -1,5 +1,6 @@
 import { Client } from 'pg'
 import { type PostgresServer, startPostgres } from '../../test/support/postgres-server.ts'
+import { waitFor } from '../../test/support/wait-for.ts'
 import type { RecordedEvidence } from '../account/recorded-account.ts'
 import type { ImportRow } from '../cities.ts'
 import { readDeliveryLedger } from '../delivery-ledger.ts'
@@ -11,7 +12,7 @@ import { readPostgres } from './read-postgres.ts'
 import { openTransactionJournal, readTransactionJournal, type TransactionJournal } from './transaction-journal.ts'
 import { type WritersOptions, writeDocuments } from './writers.ts'
 
-const WRITERS = 8
+export const WRITERS = 8
 
 export interface DocumentStageOptions {
   readonly directory: Pick<RunDirectory, 'transactions' | 'deliveries'>
@@ -69,6 +70,21 @@ export class DocumentStage {
       writers: WRITERS,
       journal: this.#journal,
       lateMs: this.#options.lateMs,
+    })
+  }
+
+  /** Resolves when so many relays have taken lanes. */
+  async relaysAreThere(relays: number, signal: AbortSignal): Promise<void> {
+    const owners = async () => {
+      const { rows } = await this.sql.query<{ relays: number }>(
+        'select count(distinct relay)::integer as relays from moca.lease where relay is not null',
+      )
+      return rows[0]?.relays ?? 0
+    }
+    await waitFor(async () => signal.aborted || (await owners()) === relays, {
+      timeoutMs: 30_000,
+      intervalMs: 50,
+      describe: `${relays} relays to share the lanes`,
     })
   }
 

@@ -36,7 +36,7 @@ export function planTransactions(rows: readonly ImportRow[], seed = 1): PlannedT
     random,
   )
   const pieces = cut(cities, random)
-  const late = new Set(Array.from({ length: LATE }, (_, i) => Math.floor(((i + 0.5) * pieces.length) / (LATE + 1))))
+  const late = new Set(Array.from({ length: LATE }, (_, i) => Math.floor(((i + 0.5) * pieces.length) / (LATE + 4))))
   return pieces.map((piece, n) => plan(piece, n, late.has(n) ? 'late' : fateOf(n), random))
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { Random } from '../../test/chaos/random.ts'
+import type { CityRow } from '../jobs.ts'
 import { monotonicUs } from '../monotonic.ts'
 import type { Fate, PlannedTransaction } from './plan-transactions.ts'
 import { settleTransaction } from './settle-transaction.ts'
@@ -143,7 +144,7 @@ class KnownDocuments {
   #ids: number[] = []
 
   learn({ cities }: PlannedTransaction, changes: readonly DocumentChange[]): void {
-    for (const { cityId } of cities) this.#ids.push(cityId)
+    for (const { cityId, coordinates } of cities) if (isSound(coordinates)) this.#ids.push(cityId)
     const deleted = new Set(changes.filter(({ action }) => action === 'deleted').map(({ cityId }) => cityId))
     if (deleted.size > 0) this.#ids = this.#ids.filter((cityId) => !deleted.has(cityId))
   }
@@ -152,4 +153,9 @@ class KnownDocuments {
     if (this.#ids.length === 0) return []
     return [...new Set(Array.from({ length: count }, () => this.#random.pick(this.#ids)))]
   }
+}
+
+/** A city that cannot be enriched is left as it is: its first event is a dead letter. */
+function isSound(coordinates: CityRow['coordinates']): boolean {
+  return coordinates !== null && Math.abs(coordinates[1]) <= 90
 }
