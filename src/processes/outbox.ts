@@ -6,6 +6,7 @@ import { SubscriptionKeeper } from '../events/subscription-keeper.ts'
 import { SubscriptionMirror } from '../events/subscription-mirror.ts'
 import type { Logger } from '../logger.ts'
 import { requireSchema } from '../outbox/migrations.ts'
+import { ParkingNotifier } from '../outbox/parking-notifier.ts'
 import { Relay } from '../outbox/relay.ts'
 import { Retention } from '../outbox/retention.ts'
 import { QueueSink } from '../outbox/sinks/queue-sink.ts'
@@ -38,6 +39,7 @@ export interface OutboxProcessOptions {
 const RETENTION_MS = 10 * 60_000
 /** Those who emit go by a copy of the subscriptions in Redis. */
 const MIRROR_MS = 1_000
+const NOTICE_MS = 1_000
 
 /** A relay from its configuration to its clean end. Rejects with what makes relaying impossible, before it has begun. */
 export async function runOutboxProcess(options: OutboxProcessOptions): Promise<void> {
@@ -79,6 +81,7 @@ export async function runOutboxProcess(options: OutboxProcessOptions): Promise<v
     subscriptions: config.apps.flatMap(({ subscriptions }) => subscriptions),
     log,
   })
+  const notifier = new ParkingNotifier(database, schema)
   const { ageMs, bytes } = outbox.retention
   const retention = new Retention({ database, schema, ageMs, bytes, log })
   const startedAtMs = systemClock.monotonicMs()
@@ -105,6 +108,7 @@ export async function runOutboxProcess(options: OutboxProcessOptions): Promise<v
     const keeping = [
       runLoop(() => retention.runOnce(stop), { intervalMs: RETENTION_MS, name: 'retention', log, signal: stop }),
       runLoop(() => mirror.runOnce(), { intervalMs: MIRROR_MS, name: 'copy subscriptions', log, signal: stop }),
+      runLoop(() => notifier.runOnce(), { intervalMs: NOTICE_MS, name: 'tell of parked keys', log, signal: stop }),
     ]
     await aborted(stop)
     log.info({}, 'Asked to stop: what is under way settles, and the lanes go to others')
