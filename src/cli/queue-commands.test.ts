@@ -149,7 +149,7 @@ test('retry starts one dead letter anew, or all that fit', async () => {
   )
 
   const dryRun = await it.moca('queue', 'retry', '--all-failed', '--dry-run', '--json')
-  assert.deepEqual(JSON.parse(dryRun.stdout), { retried: 2, skipped: 0, dryRun: true })
+  assert.deepEqual(JSON.parse(dryRun.stdout), { retried: 2, skipped: 0, keptKeys: 0, dryRun: true })
   assert.equal((await it.moca('queue', 'retry', '--all-failed', '--older-than', '1h')).stdout, 'Retried 0 jobs.\n')
   assert.equal(
     (await it.moca('queue', 'retry', '--all-failed', '--queue', 'default', '--type', 'mail.send')).stdout,
@@ -173,9 +173,9 @@ test('purge needs --force without a terminal, can be tried dry, and deletes what
   assert.equal(refused.code, 2)
   assert.match(refused.stderr, /there is no terminal to ask[^]*--force/)
   const dryRun = await it.moca('queue', 'purge', '--all', '--dry-run', '--json')
-  assert.deepEqual(JSON.parse(dryRun.stdout), { purged: 9, skipped: 0, dryRun: true })
+  assert.deepEqual(JSON.parse(dryRun.stdout), { purged: 9, skipped: 0, keptKeys: 0, dryRun: true })
   const dead = await it.moca('queue', 'purge', '--queue', 'default', '--status', 'dead', '--force', '--json')
-  assert.deepEqual([dead.code, JSON.parse(dead.stdout)], [0, { purged: 3, skipped: 0, dryRun: false }])
+  assert.deepEqual([dead.code, JSON.parse(dead.stdout)], [0, { purged: 3, skipped: 0, keptKeys: 0, dryRun: false }])
   assert.equal((await it.moca('queue', 'purge', '--all', '--type', 'import', '--force')).stdout, 'Purged 6 jobs.\n')
   assert.equal((await it.moca('queue', 'purge', '--all')).stdout, 'Purged 0 jobs.\n')
   for (const wrong of [[], ['--all', '--queue', 'default'], ['--all', '--status', 'active', '--force']]) {
@@ -218,6 +218,29 @@ test('cancel takes back what has not started', async () => {
   assert.equal((await it.moca('queue', 'cancel', id(waiting[0]))).code, 0)
   const again = await it.moca('queue', 'cancel', id(dead[0]), '--json')
   assert.deepEqual([again.code, JSON.parse(again.stdout)], [1, { id: id(dead[0]), result: 'not_found' }])
+})
+
+test('dead letters that keep their keys are shown by list, inspect, retry and purge, and cancelled', async () => {
+  using it = await openScene()
+  const pair = (key: string) => [{ key, options: { b: 1 } }, { key }]
+  const [first, behind, second, next] = await it.scene.enqueue('default', [...pair('a'), ...pair('b')])
+  await it.scene.bury('default', await it.scene.fetch('default', 9))
+  assert.match((await it.moca('queue', 'list')).stdout, new RegExp(`^${id(first)} +dead, keeps key +test.job +a `, 'm'))
+  const inspected = await it.moca('queue', 'inspect', id(first))
+  assert.match(inspected.stdout, /^Keeps key +1 job behind it waits until it is retried, cancelled or purged$/m)
+  const waiting = (await it.moca('queue', 'inspect', id(behind))).stdout
+  assert.match(waiting, new RegExp(`^Waits for +${id(first)}, a dead letter that keeps the key$`, 'm'))
+  const retry = await it.moca('queue', 'retry', '--all-failed', '--dry-run')
+  assert.equal(retry.stdout, 'Would retry 2 jobs, 2 of which kept their keys.\n')
+  assert.equal((await it.moca('verify')).code, 0)
+  assert.deepEqual((await it.moca('queue', 'cancel', id(first))).stdout, `Job ${id(first)} was cancelled.\n`)
+  const purge = await it.moca('queue', 'purge', '--all', '--status', 'dead', '--dry-run')
+  assert.equal(purge.stdout, 'Would purge 1 job. 1 of them keeps a key, whose next job runs then.\n')
+  const purged = await it.moca('queue', 'purge', '--all', '--status', 'dead', '--force', '--json')
+  assert.deepEqual(JSON.parse(purged.stdout), { purged: 1, skipped: 0, keptKeys: 1, dryRun: false })
+  const front = (await it.scene.fetch('default', 9, 'f')).map(({ place }) => place)
+  assert.deepEqual(front, [behind, next])
+  assert.equal((await it.moca('queue', 'inspect', id(second))).code, 1)
 })
 
 test('verify ends with 1 and names what is wrong', async () => {

@@ -3,7 +3,7 @@ import type { JobView } from '../queue/inspector/job-view.ts'
 import { NotFoundError } from './cli-error.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
-import { formatDuration } from './format.ts'
+import { formatDuration, jobs } from './format.ts'
 import type { Output } from './output.ts'
 
 const INDENT = ' '.repeat(12)
@@ -34,6 +34,12 @@ function describeOverrides({ overrides }: JobView): string | undefined {
   return said.join(', ')
 }
 
+function describeKept({ keepsKey, waitingBehind = 0 }: JobView): string | undefined {
+  if (!keepsKey) return undefined
+  const wait = waitingBehind === 1 ? 'waits' : 'wait'
+  return `${jobs(waitingBehind)} behind it ${wait} until it is retried, cancelled or purged`
+}
+
 function describe(output: Output, job: JobView): string {
   const held = job.heldBy && `${job.heldBy}, lease renewed ${formatDuration(job.renewedMsAgo)} ago`
   const rescued = job.rescuedBy && `by ${job.rescuedBy} at ${job.rescuedAt?.toISOString()}`
@@ -44,13 +50,14 @@ function describe(output: Output, job: JobView): string {
     ['Type', job.type],
     ['Queue', job.queue],
     ['Key', job.key],
-    ['Waits for', job.waitsFor],
+    ['Waits for', job.isBlocked ? `${job.waitsFor}, a dead letter that keeps the key` : job.waitsFor],
     ['Enqueued', job.enqueuedAt?.toISOString()],
     ['Due', job.dueAt?.toISOString()],
     ['Expires', job.expiresAt?.toISOString()],
     ['Ended', ended],
     ['Died', job.diedAt?.toISOString()],
     ['Reason', job.reason],
+    ['Keeps key', describeKept(job)],
     ['Attempt', String(job.attempt)],
     ['Stalls', job.stalls > 0 ? String(job.stalls) : undefined],
     ['Handed back', job.releases > 0 ? String(job.releases) : undefined],

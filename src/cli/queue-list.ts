@@ -34,7 +34,8 @@ export async function listJobs(
 }
 
 function describe(job: JobView): string[] {
-  return [job.id, job.status, job.type ?? '-', job.key ?? '-', String(job.attempt), since(job)]
+  const status = job.keepsKey ? `${job.status}, keeps key` : job.status
+  return [job.id, status, job.type ?? '-', job.key ?? '-', String(job.attempt), since(job)]
 }
 
 // By this computer's clock: for a person that is good enough.

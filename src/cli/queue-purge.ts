@@ -1,9 +1,9 @@
-import type { PurgeFilter, PurgeStatus } from '../queue/inspector/bulk-move.ts'
+import type { BulkResult, PurgeFilter, PurgeStatus } from '../queue/inspector/bulk-move.ts'
 import { UsageError } from './cli-error.ts'
 import { confirm } from './confirm.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
-import { jobs } from './format.ts'
+import { formatCount, jobs } from './format.ts'
 import { requireKnownQueue } from './known-queue.ts'
 
 export interface PurgeOptions {
@@ -32,22 +32,28 @@ export async function purgeJobs(context: Context, options: PurgeOptions): Promis
     const expected = await inspector.purge({ ...filter, dryRun: true })
     if (dryRun || expected.moved === 0) {
       output.result(
-        { purged: expected.moved, skipped: 0, dryRun },
-        () => `${dryRun ? 'Would purge' : 'Purged'} ${jobs(expected.moved)}.`,
+        { purged: expected.moved, skipped: 0, keptKeys: expected.keptKeys, dryRun },
+        () => `${dryRun ? 'Would purge' : 'Purged'} ${jobs(expected.moved)}.${describeKeys(expected)}`,
       )
       return EXIT.fine
     }
     const what = `${jobs(expected.moved)}${status === undefined ? '' : ` (${status})`}${type === undefined ? '' : ` of type ${type}`}`
     const where = queue === undefined ? 'ALL queues' : `queue ${queue}`
-    if (!(await confirm(`Purge ${what} of ${where}? They cannot be brought back.`, force))) {
-      output.result({ purged: 0, skipped: 0, dryRun }, () => 'Nothing was purged.')
+    if (!(await confirm(`Purge ${what} of ${where}? They cannot be brought back.${describeKeys(expected)}`, force))) {
+      output.result({ purged: 0, skipped: 0, keptKeys: 0, dryRun }, () => 'Nothing was purged.')
       return EXIT.problem
     }
-    const { moved, skipped } = await inspector.purge(filter)
+    const { moved, skipped, keptKeys } = await inspector.purge(filter)
     output.result(
-      { purged: moved, skipped, dryRun },
+      { purged: moved, skipped, keptKeys, dryRun },
       () => `Purged ${jobs(moved)}.${skipped > 0 ? ` ${jobs(skipped)} had gone to a worker meanwhile.` : ''}`,
     )
     return EXIT.fine
   })
+}
+
+/** Whoever purges dead letters that kept their keys starts what waits behind them. */
+function describeKeys({ keptKeys }: BulkResult): string {
+  const keep = keptKeys === 1 ? 'keeps' : 'keep'
+  return keptKeys === 0 ? '' : ` ${formatCount(keptKeys)} of them ${keep} a key, whose next job runs then.`
 }

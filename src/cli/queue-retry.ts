@@ -3,7 +3,7 @@ import { UsageError } from './cli-error.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { parseTime } from './flag-values.ts'
-import { jobs } from './format.ts'
+import { formatCount, jobs } from './format.ts'
 import { requireKnownQueue } from './known-queue.ts'
 
 export interface RetryOptions {
@@ -31,12 +31,13 @@ export async function retryJobs(context: Context, id: string | undefined, option
   }
   if (id !== undefined) return retryOne(context, id, options)
   const age = parseTime('--older-than', olderThan)
-  const { moved, skipped } = await context.withQueues(async ({ reader, inspector }) => {
+  const { moved, skipped, keptKeys } = await context.withQueues(async ({ reader, inspector }) => {
     await requireKnownQueue(context, reader, queue)
     return inspector.retryAll({ queue, type, olderThan: age, dryRun })
   })
-  context.output.result({ retried: moved, skipped, dryRun }, () =>
-    dryRun ? `Would retry ${jobs(moved)}.` : `Retried ${jobs(moved)}.`,
+  const kept = keptKeys > 0 ? `, ${formatCount(keptKeys)} of which kept their keys` : ''
+  context.output.result({ retried: moved, skipped, keptKeys, dryRun }, () =>
+    dryRun ? `Would retry ${jobs(moved)}${kept}.` : `Retried ${jobs(moved)}${kept}.`,
   )
   return EXIT.fine
 }

@@ -3,7 +3,7 @@ import { closest } from './closest.ts'
 import { describeValue } from './describe-value.ts'
 import { type Duration, parseDuration } from './duration.ts'
 import { encodeHeaders, isPlainObject } from './headers.ts'
-import type { JobOptions } from './job.ts'
+import type { Job, JobOptions } from './job.ts'
 import { isAttempts, parseRetry, type RetryOptions, type RetryPolicy } from './retry-policy.ts'
 
 /** Options of one enqueued job. */
@@ -30,7 +30,7 @@ export interface EnqueueOptions {
   readonly keep?: NonNullable<JobOptions['keep']>
 }
 
-/** What a call chose for one job, as it stands in the job's entry. Absent fields are left out. */
+/** What a call chose for one job, as it stands in the job's entry, with what its contract says of its key. Absent fields are left out. */
 export interface ChosenOptions {
   /** Expires so many ms after its acceptance unless it has started. */
   x?: number
@@ -44,6 +44,8 @@ export interface ChosenOptions {
   kc?: number
   /** Key: one after another. */
   k?: string
+  /** 1 = it keeps its key when it dies (`onDead: 'block'`). */
+  b?: number
   /** Headers, a JSON text of its own. */
   h?: string
 }
@@ -78,10 +80,10 @@ export interface OptionsPlace {
   readonly elsewhere: ReadonlyMap<string, string>
 }
 
-/** Checks the options of a job, whose contract has this retry policy. Throws OptionError. */
+/** Checks the options of a job with this contract. Throws OptionError. */
 export function parseEnqueueOptions(
   options: EnqueueOptions,
-  contract: RetryPolicy,
+  contract: Pick<Job, 'retry' | 'onDead'>,
   place: OptionsPlace,
 ): ParsedOptions {
   for (const name of Object.keys(options)) {
@@ -97,9 +99,12 @@ export function parseEnqueueOptions(
   if (options.expiresIn !== undefined) chosen.x = parseDuration(options.expiresIn, 'expiresIn')
   if (options.timeout !== undefined) chosen.tm = parseDuration(options.timeout, 'timeout')
   if (options.attempts !== undefined) chosen.n = requireAttempts(options.attempts, options.retry)
-  if (options.retry !== undefined) Object.assign(chosen, encodeRetry(options.retry, contract))
+  if (options.retry !== undefined) Object.assign(chosen, encodeRetry(options.retry, contract.retry))
   if (options.keep !== undefined) Object.assign(chosen, encodeKeep(options.keep))
-  if (options.key !== undefined) chosen.k = requireText(options.key, 'key', 200)
+  if (options.key !== undefined) {
+    chosen.k = requireText(options.key, 'key', 200)
+    if (contract.onDead === 'block') chosen.b = 1
+  }
   if (idempotencyKey !== undefined) requireText(idempotencyKey, 'idempotencyKey', 500)
   if (options.headers !== undefined) chosen.h = encodeHeaders(options.headers)
   return { chosen, delayMs, runAtMs, idempotencyKey }

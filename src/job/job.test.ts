@@ -13,6 +13,7 @@ test('a job is complete and frozen', () => {
     timeoutMs: 300_000,
     retry: { attempts: 8, backoff: 'exponential', delayMs: 2_000, maxDelayMs: 600_000, jitter: 0.3 },
     keepCompletedMs: 3_600_000,
+    onDead: 'skip',
   })
   assert.ok(Object.isFrozen(job))
 })
@@ -26,9 +27,11 @@ test('what is given overrides the defaults, 0 included', () => {
     timeout: 0,
     retry: { attempts: 1 },
     keep: { completed: 0 },
+    onDead: 'block',
   })
   assert.equal(job.schema, payload)
-  assert.deepEqual([job.queue, job.timeoutMs, job.retry.attempts, job.keepCompletedMs], ['critical', 0, 1, 0])
+  const { queue, timeoutMs, retry, keepCompletedMs, onDead } = job
+  assert.deepEqual([queue, timeoutMs, retry.attempts, keepCompletedMs, onDead], ['critical', 0, 1, 0, 'block'])
 })
 
 const REFUSED: [Record<string, unknown>, RegExp][] = [
@@ -48,6 +51,7 @@ const REFUSED: [Record<string, unknown>, RegExp][] = [
   [{ retry: 5 }, /retry of job a must be an object; found 5/],
   [{ keep: '1h' }, /keep of job a must be an object; found "1h"/],
   [{ keep: { complete: '1h' } }, /keep of job a has an unknown option complete/],
+  [{ onDead: 'stop' }, /onDead of job a must be 'skip' or 'block'; found "stop"/],
   [{ payload: { type: 'object' } }, /payload of job a must be a Standard Schema.*found an object/],
 ]
 

@@ -21,7 +21,14 @@ export interface JobOptions<Schema extends StandardSchemaV1 | undefined = Standa
     /** How long the history shows a completed job, within what the history holds. `0`: never. Default 1 h. */
     readonly completed?: Duration
   }
+  /**
+   * What becomes of the jobs behind a dead letter under its key: `skip` lets the next one run, `block` keeps the key until somebody
+   * retries, cancels or purges the dead letter. Default `skip`.
+   */
+  readonly onDead?: OnDead
 }
+
+export type OnDead = 'skip' | 'block'
 
 /** A job's contract, shared by producers and workers. Carries no worker code. */
 export interface Job<Input = unknown, Output = Input> {
@@ -31,6 +38,7 @@ export interface Job<Input = unknown, Output = Input> {
   readonly timeoutMs: number
   readonly retry: RetryPolicy
   readonly keepCompletedMs: number
+  readonly onDead: OnDead
 }
 
 type InputOf<S> = S extends StandardSchemaV1<infer I, unknown> ? I : unknown
@@ -46,12 +54,21 @@ const defined = new WeakSet<object>()
 export function defineJob<Schema extends StandardSchemaV1 | undefined = undefined>(
   options: JobOptions<Schema>,
 ): Job<InputOf<Schema>, OutputOf<Schema>> {
-  requireObject(options, 'defineJob takes an object { type, payload, queue, timeout, retry, keep }')
-  const { type, payload, queue = 'default', timeout = '5m', retry = {}, keep = {}, ...unknown } = options
+  requireObject(options, 'defineJob takes an object { type, payload, queue, timeout, retry, keep, onDead }')
+  const {
+    type,
+    payload,
+    queue = 'default',
+    timeout = '5m',
+    retry = {},
+    keep = {},
+    onDead = 'skip',
+    ...unknown
+  } = options
   const strange = Object.keys(unknown)[0]
   if (strange !== undefined) {
     throw new ConfigError(
-      `Job ${type} has an unknown option ${strange}. Known are type, payload, queue, timeout, retry, keep.`,
+      `Job ${type} has an unknown option ${strange}. Known are type, payload, queue, timeout, retry, keep, onDead.`,
       {
         option: strange,
       },
@@ -71,6 +88,12 @@ export function defineJob<Schema extends StandardSchemaV1 | undefined = undefine
       option: unkept,
     })
   }
+  if (onDead !== 'skip' && onDead !== 'block') {
+    throw new ConfigError(`onDead of job ${type} must be 'skip' or 'block'; found ${describeValue(onDead)}`, {
+      option: 'onDead',
+      found: onDead,
+    })
+  }
   if (payload !== undefined && !isSchema(payload)) {
     throw new ConfigError(
       `payload of job ${type} must be a Standard Schema, e.g. of zod, valibot or arktype; found ${describeValue(payload)}`,
@@ -84,6 +107,7 @@ export function defineJob<Schema extends StandardSchemaV1 | undefined = undefine
     timeoutMs: parseDuration(timeout, `timeout of job ${type}`),
     retry: resolveRetry(retry, `retry of job ${type}`),
     keepCompletedMs: parseDuration(keep.completed ?? '1h', `keep.completed of job ${type}`),
+    onDead,
   })
   defined.add(job)
   return job

@@ -106,7 +106,7 @@ export class Outbox {
     const request = encodeJobRequest({
       type: job.type,
       queue,
-      options: parseEnqueueOptions(jobOptions, job.retry, PLACE),
+      options: parseEnqueueOptions(jobOptions, contract, PLACE),
       payload: await encodePayload(contract, payload, this.#options.maxBytes, 'outbox.maxBytes'),
       lock: requireLock(lock),
     })

@@ -52,6 +52,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map(
     c: 'number',
     r: 'number',
     k: 'string',
+    b: 'number',
     h: 'string',
     x: 'number',
     n: 'number',
@@ -185,3 +186,8 @@ export function largeBytes(payload: string): number | undefined {
 
 /** Of UTF-8, for each unit of a JavaScript text. */
 const MOST_BYTES_PER_CHARACTER = 3
+
+/** Whether a job keeps its key when it dies. The scripts judge alike. */
+export function blocksKey({ b, k }: EntryOptions): boolean {
+  return b === 1 && k !== undefined
+}

@@ -38,7 +38,10 @@ export class JobQueue {
     return this.#producer.enqueueMany(job, items, options)
   }
 
-  /** Takes a job back that has not started. `active`: a worker has it; `not_found`: it ended, died or never was. */
+  /**
+   * Takes a job back that has not started, or gives up a dead letter that keeps its key (`onDead: 'block'`). `active`: a worker has it;
+   * `not_found`: it ended, died (and keeps no key) or never was.
+   */
   cancel(id: string): Promise<'cancelled' | 'active' | 'not_found'> {
     return this.#inspector.cancel(id)
   }

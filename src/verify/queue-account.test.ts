@@ -63,6 +63,22 @@ async function fillStreams(scene: QueueScene, queue: Queue): Promise<string[]> {
   return places
 }
 
+test('finds nothing wrong with jobs behind a dead letter that keeps its key', async () => {
+  using it = await openScene()
+  const [dead] = await it.scene.enqueue('default', [{ key: 'k', options: { b: 1 } }, { key: 'k' }, { key: 'k' }])
+  const [lone] = await it.scene.enqueue('default', [{ key: 'lone', options: { b: 1 } }])
+  await it.scene.bury('default', await it.scene.fetch('default', 9))
+  const look = async () => {
+    const { queues, findings } = await accountQueues(it.reader)
+    assert.deepEqual(findings, [])
+    return queues.find(({ queue }) => queue === 'default')
+  }
+  assert.deepEqual(await look(), { queue: 'default', accepted: 4, accounted: 4, walked: 4 })
+  await it.scene.run('move', { q: 'default', to: 'retry', n: 1 }, lone ?? '')
+  await it.scene.run('move', { q: 'default', to: 'cancel', n: 1 }, dead ?? '')
+  assert.deepEqual(await look(), { queue: 'default', accepted: 4, accounted: 4, walked: 3 })
+})
+
 test('finds nothing where everything is in its place', async () => {
   using it = await openScene()
   for (const queue of QUEUES) await fill(it.scene, queue)
@@ -195,6 +211,11 @@ const FAULTS: Fault[] = [
     name: 'jobs that wait for a key that nobody holds',
     plant: ({ scene, base }) => scene.command('HDEL', `${base}:slots`, 'a b'),
     named: [['gate_without_holder', 'gated']],
+  },
+  {
+    name: 'a key that is held by a dead letter which does not keep it',
+    plant: async ({ scene, base, dead }) => scene.command('HSET', `${base}:slots`, 'a', dead),
+    named: [['slot_without_job', 'dead']],
   },
   {
     name: 'a large payload that is gone',
@@ -352,7 +373,8 @@ function produce(scene: QueueScene, signal: AbortSignal) {
     const { waiting = 0 } =
       (await new QueueReader(own.namespace, own.openNamespace).look(['default'])).queues.default ?? {}
     if (waiting > 2_000) return // a backlog of several pages is enough; more would only slow the walk down
-    const kinds = [{}, { key: `k${round % 3}` }, { in: round % 20 }, { key: `k${round % 5}`, in: 3 }]
+    const block = { options: { b: 1 } }
+    const kinds = [{}, { key: `k${round % 3}`, ...block }, { in: round % 20 }, { key: `k${round % 5}`, in: 3 }]
     await own.enqueue(
       'default',
       Array.from({ length: 40 }, (_, index) => kinds[index % kinds.length] ?? {}),

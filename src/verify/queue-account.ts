@@ -1,5 +1,7 @@
 import { AuditReader } from '../queue/inspector/audit-reader.ts'
 import { Inspector } from '../queue/inspector/inspector.ts'
+import { blocksKey } from '../queue/entry.ts'
+import { parseRecord } from '../queue/inspector/job-view.ts'
 import { gateKey, queueKey } from '../queue/keys.ts'
 import type { QueueLook, QueueReader } from '../queue/inspector/queue-reader.ts'
 import type { Finding } from './finding.ts'
@@ -164,7 +166,7 @@ async function confirm(
 }
 
 async function examineKey({ queues, audit }: Readers, queue: string, key: string): Promise<Finding[]> {
-  const { holder, waiting, first } = await audit.key(queue, key)
+  const { holder, waiting, first } = await queues.key(queue, key)
   const gate = gateKey(queues.prefix, queue, key)
   if (holder === undefined) {
     if (waiting === 0 || first === undefined) return []
@@ -183,6 +185,9 @@ async function examineKey({ queues, audit }: Readers, queue: string, key: string
   const held = await audit.situation(queue, holder, [], key)
   // Another one holds it by now: keys do move.
   if (held.slotHolder !== holder || held.where !== undefined || held.laterMs !== undefined) return []
+  // A dead letter that keeps its key, until somebody retries, cancels or purges it.
+  const options = held.record === undefined ? {} : parseRecord(held.record).options
+  if (held.deadMs !== undefined && blocksKey(options) && options.k === key) return []
   const found =
     held.deadMs !== undefined ? 'it is dead' : held.record !== undefined ? 'it is not on its way' : 'it stands nowhere'
   const fix = `${command('HDEL', queueKey(queues.prefix, queue, 'slots'), key)}, then verify again${waiting > 0 ? `: ${waiting} wait for the key` : ''}`

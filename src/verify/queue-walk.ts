@@ -1,5 +1,6 @@
 import type { AuditReader } from '../queue/inspector/audit-reader.ts'
 import { isLater } from '../queue/inspector/job-source.ts'
+import { blocksKey } from '../queue/entry.ts'
 import { parseRecord } from '../queue/inspector/job-view.ts'
 import type { StreamLetter } from '../queue/keys.ts'
 import {
@@ -180,7 +181,7 @@ async function* scanPages(walk: Walk, part: 'recs' | 'where' | 'slots') {
 async function walkGates(walk: Walk, gates: readonly string[]): Promise<Set<string>> {
   const gated = new Set<string>()
   for (const key of gates) {
-    const { holder, waiting } = await walk.audit.key(walk.queue, key)
+    const { holder, waiting } = await walk.queues.key(walk.queue, key)
     if (holder === undefined && waiting > 0) walk.suspects.keys.add(key)
     for (let from = 0; ; from += PAGE) {
       walk.signal?.throwIfAborted()
@@ -231,16 +232,21 @@ async function walkRecords(walk: Walk, gated: ReadonlySet<string>): Promise<void
   }
 }
 
-// A key is held by a job that waits, runs, or is delayed: those are in a stream, thus in `where`, or in `later`.
+// A key is held by a job that waits, runs, or is delayed: those are in a stream, thus in `where`, or in `later`; or by a dead letter that
+// keeps it.
 async function walkSlots(walk: Walk): Promise<void> {
   for await (const page of scanPages(walk, 'slots')) {
     const holders = page.map(([, holder]) => holder)
-    const [notes, later] = await Promise.all([
+    const [notes, later, dead, records] = await Promise.all([
       walk.queues.fields(walk.queue, 'where', holders),
       walk.queues.scoresOf(walk.queue, 'later', holders),
+      walk.queues.scoresOf(walk.queue, 'dead', holders),
+      walk.queues.fields(walk.queue, 'recs', holders),
     ])
     for (const [index, [key]] of page.entries()) {
-      if (notes[index] === undefined && later[index] === undefined) walk.suspects.keys.add(key)
+      const record = dead[index] === undefined ? undefined : records[index]
+      const isKept = record !== undefined && blocksKey(parseRecord(record).options)
+      if (notes[index] === undefined && later[index] === undefined && !isKept) walk.suspects.keys.add(key)
     }
   }
 }

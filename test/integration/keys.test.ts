@@ -156,7 +156,7 @@ test('the next goes ahead when one dies, is cancelled, or is purged', async () =
     [1, 2].map((payload) => ({ payload, key: 'k' })),
   )
   for (const status of ['gated', 'waiting', 'dead'] as const) {
-    assert.deepEqual(await queue.purge({ status }), { moved: 1, skipped: 0 })
+    assert.deepEqual(await queue.purge({ status }), { moved: 1, skipped: 0, keptKeys: 0 })
   }
   await assertNothingHeld(bench)
 })
@@ -215,5 +215,34 @@ test('keys may hold anything', async () => {
   await bench.settled(keys.length * 2, 'completed')
   for (const key of keys)
     assert.ok(seen.indexOf(`${key}1`) >= 0 && seen.indexOf(`${key}1`) < seen.indexOf(`${key}2`), key)
+  await assertNothingHeld(bench)
+})
+
+test('a dead letter of a job with onDead: block holds up its key until it is retried, and no other', async () => {
+  await using bench = openBench(redis)
+  const blocking = defineJob({ type: 'blocking', retry: { attempts: 1 }, onDead: 'block' })
+  const seen: string[] = []
+  let isMended = false
+  const handler = handle(blocking, ({ payload }) => {
+    seen.push(payload as string)
+    if (payload === 'a1' && !isMended) throw new Error('planned')
+  })
+  await bench.startWorker({ handlers: [handler] })
+  const [first, second] = await bench.moca.queue.enqueueMany(blocking, [
+    { payload: 'a1', key: 'a' },
+    { payload: 'a2', key: 'a' },
+    { payload: 'b1', key: 'b' },
+    { payload: 'b2', key: 'b' },
+  ])
+  await bench.settled(3)
+  await bench.moca.queue.enqueue(blocking, 'a3', { key: 'a' })
+  assert.deepEqual(seen.toSorted(), ['a1', 'b1', 'b2'])
+  const { dead, gated } = await bench.counts()
+  assert.deepEqual({ dead, gated }, { dead: 1, gated: 2 })
+  assert.equal((await bench.moca.queue.inspect(second?.id ?? ''))?.isBlocked, true)
+  isMended = true
+  assert.equal(await bench.moca.queue.retry(first?.id ?? ''), 'retried')
+  await bench.settled(6)
+  assert.deepEqual(seen.slice(3), ['a1', 'a2', 'a3'])
   await assertNothingHeld(bench)
 })

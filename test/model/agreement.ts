@@ -63,9 +63,15 @@ function checkEntry(job: ModelJob, entry: SeenEntry | undefined): void {
   job.entry = seen.entry
 }
 
-function checkRecord(job: ModelJob, record: SeenRecord | undefined, { later, dead }: Picture): void {
+function checkRecord(job: ModelJob, record: SeenRecord | undefined, { later, dead, slots }: Picture): void {
   const found = later.has(job.id) ? 'delayed' : dead.has(job.id) ? 'dead' : record ? 'gated' : 'in a stream'
   must('jobs are where they should be', found === job.state, () => `${job.id} should be ${job.state}, it is ${found}`)
+  if (job.state === 'dead' && job.blocks && job.key !== undefined) {
+    const holder = slots.get(job.key)
+    must('a blocked key runs nothing', holder === job.id, () => {
+      return `${job.id} is dead and keeps key ${job.key}, whose slot names ${holder}`
+    })
+  }
   if (job.state === 'delayed') {
     must('delays are kept', later.get(job.id) === job.dueMs, () => `${job.id}: ${later.get(job.id)}, not ${job.dueMs}`)
   }
@@ -85,8 +91,8 @@ function checkHistory(job: ModelJob, { type, payload, options }: SeenEntry | See
   )
   must(
     'jobs keep what they carry',
-    type === job.type && options.k === job.key,
-    () => `${job.id}: ${type}, ${options.k}`,
+    type === job.type && options.k === job.key && (options.b === 1) === job.blocks,
+    () => `${job.id}: ${type}, ${options.k}, ${options.b}`,
   )
   must('jobs keep what they carry', payload === (job.isBig ? '' : job.payload), () => `${job.id}: payload ${payload}`)
   must('jobs keep what they carry', options.f === job.before, () => {

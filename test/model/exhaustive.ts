@@ -114,6 +114,7 @@ function movesAt({ model, world }: Walk, jobs: number): Step[][] {
       moves.push([{ do: 'enqueue', jobs: [{ name: accepted, type: 0, ...options }] }])
     enqueue({})
     enqueue({ key: 0 })
+    enqueue({ key: 0, blocks: true })
     enqueue({ key: 0, delay: DELAY_MS })
   }
   const all = [...model.jobs.values()]
@@ -143,8 +144,10 @@ function movesAt({ model, world }: Walk, jobs: number): Step[][] {
   }
   moves.push([{ do: 'clock', by: 1 }], [{ do: 'clock', by: -3 }])
   for (const [pick, { state }] of all.entries()) {
-    if (state === 'dead') moves.push([{ do: 'move', to: 'retry', picks: [pick] }])
-    else if (state !== 'active') moves.push([{ do: 'move', to: 'cancel', picks: [pick] }])
+    if (state === 'dead') {
+      moves.push([{ do: 'move', to: 'retry', picks: [pick] }])
+      moves.push([{ do: 'move', to: 'cancel', picks: [pick] }])
+    } else if (state !== 'active') moves.push([{ do: 'move', to: 'cancel', picks: [pick] }])
   }
   return moves
 }

@@ -107,8 +107,10 @@ async function finish(scene: ScriptScene, where: string): Promise<Set<string>> {
   const run = new Set<string>()
   const { namespace } = scene
   for (let round = 0; ; round++) {
-    const { entries, later, gates, ghosts } = await namespace.look()
-    if (entries.length + later.size + gates.size + ghosts.length === 0) break
+    const { entries, later, gates, ghosts, slots, dead } = await namespace.look()
+    // Dead letters that keep their keys.
+    const keeping = [...slots.values()].filter((id) => dead.has(id))
+    if (entries.length + later.size + gates.size + ghosts.length + keeping.length === 0) break
     must('the queue goes on', round < 20, () => {
       return `${where}: left are ${JSON.stringify({ entries, later: [...later], gates: [...gates], ghosts })}`
     })
@@ -117,6 +119,7 @@ async function finish(scene: ScriptScene, where: string): Promise<Set<string>> {
     // What is pending without an entry cannot be made older than it is: a ms.
     await scene.sweep({ letters: ['m', 'f', 's', 'a', 'tx', 'ty'], leaseMs: 1 })
     await scene.promote()
+    for (const id of keeping) await scene.move('retry', id)
     for (const letter of ['m', 'f', 's', 'a', 'tx', 'ty']) {
       for (const held of await scene.read('z', letter, 100)) {
         run.add(held.id)

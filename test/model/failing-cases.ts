@@ -13,6 +13,7 @@ const settleHeader = { q: QUEUE, w: 'a', lists: [], m: 1 }
 const DELAYED = { r: 'delayed', d: 5, a: true, er: { m: 'Error' } } as const
 const DEAD = { r: 'dead', rs: 'attempts used up', a: true } as const
 const KEYED_PAIR = [{ key: 'k' }, { key: 'k' }]
+const BLOCKING_PAIR = [{ key: 'k', blocks: true }, { key: 'k' }]
 
 function settleCase(name: string, jobs: readonly SceneJob[], outcome: SettledOutcome): FailingCase {
   return {
@@ -246,6 +247,7 @@ export const FAILING_CASES: readonly FailingCase[] = [
   },
   settleCase('dead', [{}], DEAD),
   settleCase('dead, the next of its key waits', KEYED_PAIR, DEAD),
+  settleCase('dead, and keeps its key', BLOCKING_PAIR, DEAD),
   {
     name: 'settle: an entry deleted behind our back',
     script: 'settle',
@@ -360,6 +362,13 @@ export const FAILING_CASES: readonly FailingCase[] = [
     await scene.namespace.command('ZADD', `${base}:dead`, '1', id ?? '')
     return id
   }),
+  ...(['retry', 'cancel', 'purge'] as const).map((to) =>
+    moveCase(`${to} of a dead letter that keeps its key`, to, async (scene) => {
+      const [id] = await scene.enqueue(...BLOCKING_PAIR)
+      await scene.settle(await scene.readOne('a'), DEAD)
+      return id
+    }),
+  ),
   moveCase('purges a dead letter', 'purge', async (scene) => {
     const [id] = await scene.enqueue({ big: true })
     await scene.settle(await scene.readOne('a'), DEAD)

@@ -81,7 +81,8 @@ function checkKeys({ entries, records, later, dead, slots, gates }: Picture): vo
   }
   for (const { id, options } of entries) hold(options.k, id)
   for (const [id, { flags, options }] of records) {
-    if (later.has(id) && options.k !== undefined && slots.get(options.k) === id) hold(options.k, id)
+    const mayHold = later.has(id) || (dead.has(id) && options.b === 1)
+    if (mayHold && options.k !== undefined && slots.get(options.k) === id) hold(options.k, id)
     must('records are flagged', flags.includes('k') === (options.k !== undefined), () => `${id}: ${flags}`)
     must('records are flagged', dead.has(id) || flags !== '' || options.f === undefined, () => `${id} was attempted`)
   }

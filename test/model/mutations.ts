@@ -140,6 +140,30 @@ export const MUTATIONS: readonly Mutation[] = [
     to: '',
   },
   {
+    name: 'a dead letter that keeps its key lets the next one through',
+    in: 'prelude',
+    from: 'if opts.k and opts.b ~= 1 then admitNext(q, opts.k, id, entry) end',
+    to: 'if opts.k then admitNext(q, opts.k, id, entry) end',
+  },
+  {
+    name: 'every dead letter keeps its key',
+    in: 'prelude',
+    from: 'if opts.k and opts.b ~= 1 then admitNext(q, opts.k, id, entry) end',
+    to: '',
+  },
+  {
+    name: 'move: a dead letter that keeps its key cannot be cancelled',
+    in: 'move',
+    from: "at == 'dead' and not keepsKey(id))",
+    to: "at == 'dead')",
+  },
+  {
+    name: 'move: a retried dead letter waits for the key that it keeps',
+    in: 'move',
+    from: 'if held and held ~= id then',
+    to: 'if held then',
+  },
+  {
     name: 'the last that came to a gate is let through first',
     in: 'prelude',
     from: "local nextId = call('LINDEX', list, 0)",

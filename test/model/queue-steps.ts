@@ -166,14 +166,14 @@ function answersToPlain([first, accepted]: readonly (string | number)[], jobs: n
 
 /** A job as enqueue.lua and as the model is told of it. */
 function encode(
-  { name, type, key, delay, idempotency, big, expires }: StepOf<'enqueue'>['jobs'][number],
+  { name, type, key, delay, idempotency, big, expires, blocks }: StepOf<'enqueue'>['jobs'][number],
   nowMs: number,
 ): EncodedJob {
   const needsId = key !== undefined || delay !== undefined || big
   const id = needsId ? `g${String(name).padStart(20, '0')}` : undefined
   const k = key === undefined ? undefined : KEYS[key]
   const payload = `[${name},\n1]`
-  const options = { i: id, k, x: expires && 1_000, p: big && payload.length }
+  const options = { i: id, k, b: blocks && 1, x: expires && 1_000, p: big && payload.length }
   const due = delay === undefined ? undefined : nowMs + delay
   const control = {
     i: id,
@@ -186,6 +186,15 @@ function encode(
   const text = (object: object) => JSON.stringify(object).replace(/^\{\}$/, '')
   return {
     flat: [TYPES[type], text(options), payload, text(control)],
-    job: { id, type: TYPES[type], key: k, payload, isBig: big ?? false, dueMs: due, marker: control.u },
+    job: {
+      id,
+      type: TYPES[type],
+      key: k,
+      blocks: blocks ?? false,
+      payload,
+      isBig: big ?? false,
+      dueMs: due,
+      marker: control.u,
+    },
   }
 }

@@ -128,11 +128,12 @@ export async function publish({ model, namespace }: Stage, step: StepOf<'publish
   must('answers tell the truth', word === expected, () => `publish answered ${word}, not ${expected}`)
 }
 
-function toJob({ name, type, key, delay, big }: JobToEnqueue, nowMs: number): EnqueuedJob {
+function toJob({ name, type, key, delay, big, blocks }: JobToEnqueue, nowMs: number): EnqueuedJob {
   return {
     id: `g${String(name).padStart(20, '0')}`,
     type: TYPES[type],
     key: key === undefined ? undefined : KEYS[key],
+    blocks: blocks ?? false,
     payload: big ? `"${'x'.repeat(LARGE_PAYLOAD_BYTES)}"` : `[${name},\n1]`,
     isBig: big ?? false,
     dueMs: delay === undefined ? undefined : nowMs + delay,
@@ -140,6 +141,7 @@ function toJob({ name, type, key, delay, big }: JobToEnqueue, nowMs: number): En
   }
 }
 
-function toReceived({ id: place = '', type, key, payload, dueMs }: EnqueuedJob): ReceivedJob {
-  return { queue: QUEUE, type, options: `{"i":"${place}"}`, payload, place, key, dueMs }
+function toReceived({ id: place = '', type, key, blocks, payload, dueMs }: EnqueuedJob): ReceivedJob {
+  const options = JSON.stringify({ i: place, ...(blocks && { b: 1 }) })
+  return { queue: QUEUE, type, options, payload, place, key, dueMs }
 }

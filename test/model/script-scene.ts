@@ -22,6 +22,8 @@ export interface SceneJob {
   /** Hash of an idempotency key. */
   idempotency?: string
   big?: boolean
+  /** It keeps its key when it dies. */
+  blocks?: boolean
 }
 
 /** One attempt, as the worker that has read it knows it. */
@@ -117,10 +119,10 @@ export class ScriptScene implements AsyncDisposable {
 
   /** Enqueues jobs in one script; their ids, or `=<id>` for duplicates. */
   async enqueue(...jobs: readonly SceneJob[]): Promise<string[]> {
-    const flat = jobs.flatMap(({ type = 'x', key, in: delay, idempotency, big }) => {
+    const flat = jobs.flatMap(({ type = 'x', key, in: delay, idempotency, big, blocks }) => {
       const id =
         key === undefined && delay === undefined && !big ? undefined : `g${String(this.#ids++).padStart(20, '0')}`
-      const options = JSON.stringify({ i: id, k: key, p: big ? 4 : undefined })
+      const options = JSON.stringify({ i: id, k: key, b: blocks ? 1 : undefined, p: big ? 4 : undefined })
       const control = JSON.stringify({ i: id, k: key, in: delay, u: idempotency, ut: idempotency && 60_000, big })
       return [type, options === '{}' ? '' : options, 'null', control === '{}' ? '' : control]
     })

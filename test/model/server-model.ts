@@ -10,6 +10,8 @@ export interface ModelJob {
   readonly id: string
   readonly type: string
   readonly key: string | undefined
+  /** It keeps its key when it dies. */
+  readonly blocks: boolean
   readonly isBig: boolean
   readonly payload: string
   state: JobState
@@ -42,6 +44,7 @@ export interface EnqueuedJob {
   readonly id: string | undefined
   readonly type: string
   readonly key: string | undefined
+  readonly blocks: boolean
   readonly payload: string
   readonly isBig: boolean
   readonly dueMs: number | undefined
@@ -159,12 +162,13 @@ export class ServerModel {
     }
   }
 
-  #accept(id: string, { type, key, payload, isBig, dueMs }: EnqueuedJob, nowMs: number): void {
+  #accept(id: string, { type, key, blocks, payload, isBig, dueMs }: EnqueuedJob, nowMs: number): void {
     must('one id, one job', !this.jobs.has(id), () => `${id} was given to a second job`)
     const job: ModelJob = {
       id,
       type,
       key,
+      blocks,
       isBig,
       payload,
       state: 'waiting',
@@ -196,8 +200,14 @@ export class ServerModel {
       this.#wait(job, letter)
       return
     }
+    const holder = this.slots.get(job.key)
+    // A dead letter that kept its key runs again in its turn.
+    if (holder === job.id) {
+      this.#wait(job, letter)
+      return
+    }
     job.turn = this.#nextTurn++
-    if (this.slots.has(job.key)) {
+    if (holder !== undefined) {
       job.state = 'gated'
       const gate = this.gates.get(job.key)
       if (gate) gate.push(job.id)
@@ -241,8 +251,10 @@ export class ServerModel {
     job.reason = reason
     job.entry = undefined
     job.owner = undefined
-    this.#leaveKey(job)
-    job.turn = undefined
+    if (!job.blocks) {
+      this.#leaveKey(job)
+      job.turn = undefined
+    }
     this.count('died')
   }
 
@@ -265,7 +277,10 @@ export class ServerModel {
   /** Jobs of a key run one after another, in the order in which they took their turns. */
   #checkTurn(job: ModelJob): void {
     for (const other of this.jobs.values()) {
-      if (other === job || other.key !== job.key || other.turn === undefined || other.state === 'dead') continue
+      if (other === job || other.key !== job.key || other.turn === undefined) continue
+      must('a blocked key runs nothing', other.state !== 'dead', () => {
+        return `${job.id} of key ${job.key} was read, which the dead letter ${other.id} keeps`
+      })
       must('the order of a key', other.turn > (job.turn as number), () => {
         return `${job.id} of key ${job.key} was read while ${other.id}, accepted before it, is ${other.state}`
       })
@@ -383,6 +398,11 @@ export class ServerModel {
     return next
   }
 
+  /** A dead letter that the jobs behind it wait for. */
+  keepsKey({ id, key, state }: ModelJob): boolean {
+    return state === 'dead' && key !== undefined && this.slots.get(key) === id
+  }
+
   move(to: 'cancel' | 'retry' | 'purge', id: string): string {
     const job = this.jobs.get(id)
     if (to === 'retry') {
@@ -392,7 +412,7 @@ export class ServerModel {
       this.count('revived')
       return 'retried'
     }
-    if (!job || (to === 'cancel' && job.state === 'dead')) return 'not_found'
+    if (!job || (to === 'cancel' && job.state === 'dead' && !this.keepsKey(job))) return 'not_found'
     if (job.state === 'active') return 'active'
     const gate = job.state === 'gated' ? this.gates.get(job.key as string) : undefined
     if (gate) {

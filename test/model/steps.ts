@@ -14,6 +14,8 @@ export interface JobToEnqueue {
   readonly idempotency?: number
   readonly big?: true
   readonly expires?: true
+  /** It keeps its key when it dies. */
+  readonly blocks?: true
 }
 
 export interface Pick {
@@ -230,7 +232,7 @@ export class RandomSteps {
     return {
       name,
       type,
-      ...(random.chance(2) && { key: random.int(KEYS.length) }),
+      ...(random.chance(2) && { key: random.int(KEYS.length), ...(random.chance(2) && { blocks: true as const }) }),
       ...(random.chance(3) && { delay: random.pick([1, 3, 20, 20, 20, -5, 0]) }),
       ...(random.chance(6) && { idempotency: random.int(3) }),
       ...(random.chance(8) && { big: true }),

@@ -103,9 +103,18 @@ export class Walk implements Stage {
       for (const letter of LETTERS) await this.run({ do: 'read', by: 0, letter, count: 100 })
       const picks = (world.workers[0] as ModelWorker).memory.map((_, pick) => ({ pick, outcome: 0 }))
       await this.run({ do: 'settle', by: 0, picks })
+      await this.#retryKeeping()
     }
     await this.run({ do: 'move', to: 'purge', picks: [...this.model.jobs.keys()].map((_, index) => index) })
     must('all work comes to an end', this.model.jobs.size === 0, () => describeJobs(this.model.jobs.values()))
+  }
+
+  /** Behind dead letters that keep their keys others may wait. */
+  async #retryKeeping(): Promise<void> {
+    const { model } = this
+    const dead = [...model.jobs.values()].filter(({ state }) => state === 'dead')
+    const picks = dead.flatMap((job, index) => (model.keepsKey(job) ? [index] : []))
+    if (picks.length > 0) await this.run({ do: 'move', to: 'retry', picks, among: 'dead' })
   }
 
   #hasWork(): boolean {

@@ -116,21 +116,6 @@ export class AuditReader {
     }
   }
 
-  /** Who holds a key, and how many wait for it, at one instant. */
-  async key(
-    queue: string,
-    key: string,
-  ): Promise<{ holder: string | undefined; waiting: number; first: string | undefined }> {
-    const { prefix } = this.#reader
-    const gate = gateKey(prefix, queue, key)
-    const [holder, waiting, first] = await this.#reader.atomically<[string | null, number, string | null]>([
-      ['HGET', queueKey(prefix, queue, 'slots'), key],
-      ['LLEN', gate],
-      ['LINDEX', gate, '0'],
-    ])
-    return { holder: holder ?? undefined, waiting, first: first ?? undefined }
-  }
-
   // On one connection: the server answers them one after another, without a round trip for each.
   #all<Question, Answer>(
     questions: readonly Question[],

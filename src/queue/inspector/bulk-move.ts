@@ -2,7 +2,7 @@ import { OptionError } from '../../errors.ts'
 import { type Duration, parseDuration } from '../../job/duration.ts'
 import { parseJobId, requireQueueName } from '../../job/job-id.ts'
 import { isLater, type JobSource, jobSources, type SourceFilter } from './job-source.ts'
-import type { JobStatus } from './job-view.ts'
+import type { JobStatus, JobView } from './job-view.ts'
 import type { QueueReader } from './queue-reader.ts'
 import { requireFilter } from './require-filter.ts'
 
@@ -36,6 +36,8 @@ export interface BulkResult {
   readonly moved: number
   /** Jobs that had gone elsewhere, e.g. to a worker, before their turn came. */
   readonly skipped: number
+  /** Dead letters among those met that kept their keys: what waits behind them goes on, at once or (retry) after them. */
+  readonly keptKeys: number
 }
 
 export type MoveWord = 'cancelled' | 'retried' | 'purged' | 'active' | 'not_dead' | 'not_found'
@@ -84,19 +86,24 @@ async function moveAll(
   { queue, dryRun = false, signal }: BulkFilter,
   filter: SourceFilter,
 ): Promise<BulkResult> {
-  const result = { moved: 0, skipped: 0 }
+  const result = { moved: 0, skipped: 0, keptKeys: 0 }
   const queues = queue === undefined ? await reader.queues() : [requireQueueName(queue)]
   const { queues: looks } = await reader.look(queues)
   for (const [name, look] of Object.entries(looks)) {
-    // In reverse: a job that is let through by the purge of another one lands in a place that is still to come.
-    const sources = jobSources(reader, name, look, filter).toReversed()
+    // In reverse: a job that is let through by the purge of another one lands in a place that is still to come. Before dead letters come
+    // those that wait for their keys.
+    const sources = jobSources(reader, name, look, filter)
+      .toReversed()
+      .toSorted((a, b) => rankOf(a) - rankOf(b))
     const ends = await endsOf(reader, name, sources)
     for (const source of sources) {
-      for await (const places of placesIn(source, filter, ends.get(source.name), signal)) {
+      for await (const jobs of jobsIn(source, filter, ends.get(source.name), signal)) {
+        const places = jobs.map(({ id }) => parseJobId(id)?.place ?? '')
         const words = dryRun ? undefined : await moveJobs(reader, name, to, places)
         const moved = words ? words.filter((word) => word === 'retried' || word === 'purged').length : places.length
         result.moved += moved
         result.skipped += places.length - moved
+        result.keptKeys += jobs.filter(({ keepsKey }) => keepsKey).length
       }
     }
   }
@@ -112,12 +119,16 @@ async function endsOf(reader: QueueReader, queue: string, sources: readonly JobS
   return ends
 }
 
-async function* placesIn(
+function rankOf({ name }: JobSource): number {
+  return name === 'gated' ? 0 : 1
+}
+
+async function* jobsIn(
   source: JobSource,
   { statuses, type }: SourceFilter,
   end: string | undefined,
   signal: AbortSignal | undefined,
-): AsyncGenerator<string[]> {
+): AsyncGenerator<JobView[]> {
   const isBeyond = (mark: string) => end !== undefined && isLater(mark, end)
   let mark: string | undefined
   do {
@@ -126,8 +137,8 @@ async function* placesIn(
     const wanted = page.met.filter(
       (met) => statuses.has(met.job.status) && (type === undefined || met.job.type === type),
     )
-    const places = wanted.filter((met) => !isBeyond(met.mark)).map(({ job }) => parseJobId(job.id)?.place ?? '')
-    if (places.length > 0) yield places
+    const jobs = wanted.filter((met) => !isBeyond(met.mark)).map(({ job }) => job)
+    if (jobs.length > 0) yield jobs
     mark = page.next
   } while (mark !== undefined && !isBeyond(mark))
 }

@@ -343,11 +343,11 @@ test('retries dead letters by queue, type and age', async () => {
     Array.from({ length: 600 }, (_, index) => ({ type: index % 2 === 0 ? 'even' : 'odd' })),
   )
   await scene.bury('default', await scene.fetch('default', 600))
-  assert.deepEqual(await inspector.retryAll({ olderThan: '1m' }), { moved: 0, skipped: 0 })
-  assert.deepEqual(await inspector.retryAll({ type: 'even', dryRun: true }), { moved: 300, skipped: 0 })
+  assert.deepEqual(await inspector.retryAll({ olderThan: '1m' }), { moved: 0, skipped: 0, keptKeys: 0 })
+  assert.deepEqual(await inspector.retryAll({ type: 'even', dryRun: true }), { moved: 300, skipped: 0, keptKeys: 0 })
   assert.equal((await inspector.counts()).default?.dead, 600)
-  assert.deepEqual(await inspector.retryAll({ type: 'even' }), { moved: 300, skipped: 0 })
-  assert.deepEqual(await inspector.retryAll({ queue: 'long' }), { moved: 0, skipped: 0 })
+  assert.deepEqual(await inspector.retryAll({ type: 'even' }), { moved: 300, skipped: 0, keptKeys: 0 })
+  assert.deepEqual(await inspector.retryAll({ queue: 'long' }), { moved: 0, skipped: 0, keptKeys: 0 })
   const { dead, waiting, revived } = (await inspector.counts()).default ?? {}
   assert.deepEqual({ dead, waiting, revived }, { dead: 300, waiting: 300, revived: 300 })
   assert.ok((await inspector.list({ status: 'waiting', limit: 500 })).jobs.every((job) => job.type === 'even'))
@@ -373,15 +373,71 @@ test('purges everything but active jobs, and only what was chosen', async () => 
   }
   const full = { waiting: 291, active: 10, delayed: 300, gated: 299, dead: 300, purged: 0 }
   assert.deepEqual(await state(), full)
-  assert.deepEqual(await inspector.purge({ dryRun: true }), { moved: 1_190, skipped: 0 })
+  assert.deepEqual(await inspector.purge({ dryRun: true }), { moved: 1_190, skipped: 0, keptKeys: 0 })
   assert.deepEqual(await state(), full)
-  assert.deepEqual(await inspector.purge({ status: 'delayed' }), { moved: 300, skipped: 0 })
+  assert.deepEqual(await inspector.purge({ status: 'delayed' }), { moved: 300, skipped: 0, keptKeys: 0 })
   // The holder of the key goes; the next one is let through after the purge began, and stays.
-  assert.deepEqual(await inspector.purge({ status: 'waiting', type: 'keyed' }), { moved: 1, skipped: 0 })
+  assert.deepEqual(await inspector.purge({ status: 'waiting', type: 'keyed' }), { moved: 1, skipped: 0, keptKeys: 0 })
   assert.deepEqual(await state(), { ...full, delayed: 0, gated: 298, purged: 301 })
-  assert.deepEqual(await inspector.purge({ queue: 'default' }), { moved: 889, skipped: 0 })
+  assert.deepEqual(await inspector.purge({ queue: 'default' }), { moved: 889, skipped: 0, keptKeys: 0 })
   assert.deepEqual(await state(), { waiting: 0, active: 10, delayed: 0, gated: 0, dead: 0, purged: 1_190 })
   await assert.rejects(inspector.purge({ status: 'active' as never }), OptionError)
+})
+
+test('a dead letter that keeps its key shows it, and what waits behind it', async () => {
+  using it = await openScene()
+  const { scene, inspector } = it
+  const options = { b: 1 }
+  const [dead, behind, last] = await scene.enqueue('default', [{ key: 'k', options }, { key: 'k' }, { key: 'k' }])
+  const [skipping] = await scene.enqueue('default', [{ key: 'other' }])
+  await scene.bury('default', await scene.fetch('default', 2))
+  const view = await inspector.inspect(id(dead))
+  assert.deepEqual([view?.status, view?.key, view?.keepsKey, view?.waitingBehind], ['dead', 'k', true, 2])
+  const gated = await inspector.inspect(id(behind))
+  assert.deepEqual([gated?.status, gated?.waitsFor, gated?.isBlocked], ['gated', id(dead), true])
+  const other = await inspector.inspect(id(skipping))
+  assert.deepEqual([other?.status, other?.keepsKey, other?.waitingBehind], ['dead', false, undefined])
+  const listed = (await inspector.list({ status: 'dead' })).jobs
+  assert.deepEqual(
+    new Map(listed.map((job) => [job.id, job.keepsKey])),
+    new Map([
+      [id(dead), true],
+      [id(skipping), false],
+    ]),
+  )
+  const { accepted, dead: count, gated: waiting } = (await inspector.counts()).default ?? {}
+  assert.deepEqual({ accepted, count, waiting }, { accepted: 4, count: 2, waiting: 2 })
+  assert.equal(await inspector.cancel(id(skipping)), 'not_found')
+  assert.equal(await inspector.cancel(id(last)), 'cancelled')
+})
+
+test('a dead letter that keeps its key runs again under it, or lets the next one through', async () => {
+  using it = await openScene()
+  const { scene, inspector } = it
+  const pair = (key: string) => [{ key, options: { b: 1 } }, { key }]
+  const places = await scene.enqueue('default', [...pair('retried'), ...pair('cancelled'), ...pair('purged')])
+  await scene.bury('default', await scene.fetch('default', 9))
+  const [retried, , cancelled, afterCancelled, purged, afterPurged] = places
+  const frontPlaces = async () => (await scene.fetch('default', 9, 'f')).map(({ place }) => place)
+  assert.deepEqual(await inspector.retryAll({ dryRun: true }), { moved: 3, skipped: 0, keptKeys: 3 })
+  assert.equal(await inspector.retry(id(retried)), 'retried')
+  assert.deepEqual(await frontPlaces(), [retried])
+  assert.equal(await inspector.cancel(id(cancelled)), 'cancelled')
+  assert.equal(await inspector.cancel(id(cancelled)), 'not_found')
+  assert.deepEqual(await frontPlaces(), [afterCancelled])
+  assert.deepEqual(await inspector.purge({ status: 'dead' }), { moved: 1, skipped: 0, keptKeys: 1 })
+  assert.deepEqual(await frontPlaces(), [afterPurged])
+  assert.equal(await inspector.inspect(id(purged)), undefined)
+})
+
+test('a purge of a whole queue leaves nothing that waits behind a dead letter', async () => {
+  using it = await openScene()
+  const { scene, inspector } = it
+  await scene.enqueue('default', [{ key: 'k', options: { b: 1 } }, { key: 'k' }, { key: 'k' }])
+  await scene.bury('default', await scene.fetch('default', 1))
+  assert.deepEqual(await inspector.purge({ queue: 'default' }), { moved: 3, skipped: 0, keptKeys: 1 })
+  const { accepted, purged } = (await inspector.counts()).default ?? {}
+  assert.deepEqual({ accepted, purged }, { accepted: 3, purged: 3 })
 })
 
 test('tells of losses and workers', async () => {

@@ -70,7 +70,7 @@ export class Inspector {
     return retryDead(this.#reader, filter)
   }
 
-  /** Takes a job back that has not started. `active`: a worker has it; `not_found`: it ended, died or never was. */
+  /** Takes a job back that has not started, or gives up a dead letter that keeps its key. `active`: a worker has it; `not_found`: it ended, died or never was. */
   async cancel(id: string): Promise<'cancelled' | 'active' | 'not_found'> {
     const { queue, place } = requireJobId(id)
     const [word] = await moveJobs(this.#reader, queue, 'cancel', [place])

@@ -1,4 +1,5 @@
-import type { JobId } from '../../job/job-id.ts'
+import { formatJobId, type JobId } from '../../job/job-id.ts'
+import { blocksKey } from '../entry.ts'
 import { decodeHistory } from '../history.ts'
 import { entryMs, isShown, type JobView, parseRecord, viewEnded, viewJob } from './job-view.ts'
 import { parseWhere, type QueueReader, type Sighting } from './queue-reader.ts'
@@ -48,10 +49,17 @@ async function viewRecord(
 ): Promise<JobView> {
   const record = parseRecord(text)
   const job = { queue, place, ...record, payload: await readPayload(reader, queue, place, record) }
-  if (deadMs !== undefined) return viewJob(job, { status: 'dead' })
+  const { k: key } = record.options
+  if (deadMs !== undefined) {
+    const { holder, waiting } = blocksKey(record.options) ? await reader.key(queue, key ?? '') : {}
+    const keepsKey = holder === place
+    return viewJob(job, { status: 'dead', keepsKey, waitingBehind: keepsKey ? waiting : undefined })
+  }
   if (laterMs !== undefined) return viewJob(job, { status: 'delayed', dueAtMs: laterMs })
-  const [holder] = record.options.k === undefined ? [] : await reader.fields(queue, 'slots', [record.options.k])
-  return viewJob(job, { status: 'gated', waitsFor: holder === undefined ? undefined : `${queue}.0.${holder}` })
+  const [holder] = key === undefined ? [] : await reader.fields(queue, 'slots', [key])
+  if (holder === undefined) return viewJob(job, { status: 'gated' })
+  const [diedMs] = await reader.scoresOf(queue, 'dead', [holder])
+  return viewJob(job, { status: 'gated', waitsFor: formatJobId(queue, holder), isBlocked: diedMs !== undefined })
 }
 
 async function readPayload(

@@ -1,5 +1,6 @@
+import { blocksKey } from '../entry.ts'
 import { decodeHistory } from '../history.ts'
-import { isShown, type JobStatus, type JobView, parseRecord, viewEnded, viewJob } from './job-view.ts'
+import { isShown, type JobStatus, type JobView, parseRecord, type StoredJob, viewEnded, viewJob } from './job-view.ts'
 import { lettersOf, type StreamLetter } from '../keys.ts'
 import type { QueueLook, QueueReader, Scored } from './queue-reader.ts'
 
@@ -99,11 +100,16 @@ function scoredSource(reader: QueueReader, queue: string, status: 'delayed' | 'd
       'recs',
       found.map(({ place }) => place),
     )
-    const met = found.flatMap(({ place, score }, index): Met[] => {
+    const jobs = found.flatMap(({ place, score }, index) => {
       const record = records[index]
       if (record === undefined) return [] // promoted or retried between the two reads
-      const standing = status === 'delayed' ? { status, dueAtMs: score } : { status }
-      return [{ job: viewJob({ queue, place, ...parseRecord(record) }, standing), mark: `${score} ${place}` }]
+      return [{ job: { queue, place, ...parseRecord(record) }, score }]
+    })
+    const keeping = status === 'dead' ? await keepingKeys(reader, queue, jobs) : new Set()
+    const met = jobs.map(({ job, score }): Met => {
+      const { place } = job
+      const standing = status === 'delayed' ? { status, dueAtMs: score } : { status, keepsKey: keeping.has(place) }
+      return { job: viewJob(job, standing), mark: `${score} ${place}` }
     })
     const last = found.at(-1)
     return {
@@ -113,6 +119,21 @@ function scoredSource(reader: QueueReader, queue: string, status: 'delayed' | 'd
     }
   }
   return { name: status, page }
+}
+
+/** Which of these dead letters keep their keys. */
+async function keepingKeys(
+  reader: QueueReader,
+  queue: string,
+  dead: readonly { readonly job: StoredJob }[],
+): Promise<Set<string>> {
+  const blocking = dead.flatMap(({ job }) => (blocksKey(job.options) ? [job] : []))
+  const holders = await reader.fields(
+    queue,
+    'slots',
+    blocking.map(({ options }) => options.k ?? ''),
+  )
+  return new Set(blocking.flatMap(({ place }, index) => (holders[index] === place ? [place] : [])))
 }
 
 async function scoredAfter(

@@ -50,8 +50,13 @@ export interface JobView {
   /** The worker session that has an active job, and how long ago (ms) it last renewed its lease. */
   readonly heldBy: string | undefined
   readonly renewedMsAgo: number | undefined
-  /** Id of the job that a gated one waits for; only `inspect` looks for it. */
+  /** Id of the job that a gated one waits for, and whether that is a dead letter that keeps the key; only `inspect` looks for it. */
   readonly waitsFor: string | undefined
+  readonly isBlocked: boolean | undefined
+  /** A dead letter that keeps its key: the jobs behind it wait until it is retried, cancelled or purged. */
+  readonly keepsKey: boolean | undefined
+  /** How many wait behind it; only `inspect` looks for them. */
+  readonly waitingBehind: number | undefined
   readonly rescuedBy: string | undefined
   readonly rescuedAt: Date | undefined
   /** When the last attempt of an ended job ended, and how long it ran. */
@@ -83,6 +88,9 @@ export interface Standing {
   readonly heldBy?: string
   readonly renewedMsAgo?: number
   readonly waitsFor?: string | undefined
+  readonly isBlocked?: boolean | undefined
+  readonly keepsKey?: boolean
+  readonly waitingBehind?: number | undefined
 }
 
 export function viewJob(job: StoredJob, standing: Standing): JobView {
@@ -111,6 +119,9 @@ export function viewJob(job: StoredJob, standing: Standing): JobView {
     heldBy: standing.heldBy,
     renewedMsAgo: standing.renewedMsAgo,
     waitsFor: standing.waitsFor,
+    isBlocked: standing.isBlocked,
+    keepsKey: standing.keepsKey,
+    waitingBehind: standing.waitingBehind,
     rescuedBy: options.rb,
     rescuedAt: asDate(options.ra),
     endedAt: undefined,

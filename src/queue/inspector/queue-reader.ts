@@ -221,6 +221,20 @@ export class QueueReader {
     return this.send<string[]>(['LRANGE', gateKey(this.prefix, queue, key), String(from), String(to)])
   }
 
+  /** Who holds a key, and how many wait for it, at one instant. */
+  async key(
+    queue: string,
+    key: string,
+  ): Promise<{ holder: string | undefined; waiting: number; first: string | undefined }> {
+    const gate = gateKey(this.prefix, queue, key)
+    const [holder, waiting, first] = await this.atomically<[string | null, number, string | null]>([
+      ['HGET', queueKey(this.prefix, queue, 'slots'), key],
+      ['LLEN', gate],
+      ['LINDEX', gate, '0'],
+    ])
+    return { holder: holder ?? undefined, waiting, first: first ?? undefined }
+  }
+
   /** Looks for an id in every place where it could stand, at one instant. */
   async find(queue: string, place: string): Promise<Sighting> {
     const isEntry = /^\d+-\d+$/.test(place)

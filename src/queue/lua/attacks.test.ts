@@ -255,6 +255,62 @@ for (const [end, come] of ENDS) {
   })
 }
 
+const DEATHS: [string, (scene: ScriptScene) => Promise<unknown>][] = [
+  ['of its failures', async (scene) => scene.settle(await scene.readOne('a'), DEAD)],
+  [
+    'of stalls',
+    async (scene) => {
+      for (const letter of ['m', 's', 'a', 'a']) await scene.rescue(await scene.readOne('a', letter))
+    },
+  ],
+  [
+    'without a handler',
+    async (scene) => {
+      await scene.settle(await scene.readOne('a'), { r: 'aside' })
+      await scene.sweep({ letters: ['tx'], graceMs: 0 })
+    },
+  ],
+]
+
+for (const [how, die] of DEATHS) {
+  test(`attack 10: a dead letter that keeps its key (it died ${how}) lets nobody pass, and runs again before all others`, async () => {
+    await using scene = await ScriptScene.open()
+    const [first = '', second = ''] = await scene.enqueue({ key: 'k', blocks: true }, { key: 'k' })
+    await die(scene)
+    const [delayed = ''] = await scene.enqueue({ key: 'k', in: 5 })
+    const [third = ''] = await scene.enqueue({ key: 'k' })
+    scene.pass(5)
+    await scene.promote()
+    assert.equal(await scene.whereabouts(first), 'dead')
+    for (const id of [second, third, delayed]) assert.equal(await scene.whereabouts(id), 'gate of k')
+    assert.equal(await scene.move('retry', first), 'retried')
+    const again = await scene.readOne('b', 'f')
+    assert.equal(again.id, first)
+    for (const id of [second, third, delayed]) assert.equal(await scene.whereabouts(id), 'gate of k')
+    await scene.settle(again, { r: 'completed' })
+    const next = await scene.readOne('b', 'f')
+    assert.equal(next.id, second)
+    assert.ok(next.fence > again.fence)
+  })
+}
+
+for (const to of ['cancel', 'purge'] as const) {
+  test(`attack 10: ${to} of a dead letter that keeps its key lets the next one through, with a higher fence`, async () => {
+    await using scene = await ScriptScene.open()
+    const [first = '', second = ''] = await scene.enqueue({ key: 'k', blocks: true }, { key: 'k' })
+    const held = await scene.readOne('a')
+    await scene.settle(held, DEAD)
+    scene.pass(-1_000)
+    assert.equal(await scene.move(to, first), to === 'cancel' ? 'cancelled' : 'purged')
+    assert.equal(await scene.whereabouts(first), 'nowhere')
+    const next = await scene.readOne('b', 'f')
+    assert.equal(next.id, second)
+    assert.ok(next.fence > held.fence)
+    await scene.settle(next, { r: 'completed' })
+    assert.equal((await scene.look()).slots.size, 0)
+  })
+}
+
 test('attack 10: a purged queue keeps its streams', async () => {
   await using scene = await ScriptScene.open()
   const ids = await scene.enqueue({}, { key: 'k' }, { in: 5 })

@@ -2,6 +2,7 @@
 -- Moves jobs on an operator's or a caller's word: cancel, retry (of dead letters), purge.
 -- ARGV[1]: { q: queue, to: "cancel" | "retry" | "purge", n: jobs }
 -- then the places of the jobs (the last part of their ids).
+-- A dead letter that keeps its key is cancelled like a job that waits; others have ended.
 -- Returns per job: "cancelled" | "retried" | "purged" | "active" (a worker has it) | "not_dead" | "not_found".
 --#prelude
 local a = cjson.decode(ARGV[1])
@@ -24,6 +25,13 @@ local function locate(id)
     if o and not options(o).i then return 'stream', 'm', id end
   end
   return nil
+end
+
+-- Whether a dead letter keeps its key: nobody of it runs until this one leaves.
+local function keepsKey(id)
+  local _, _, o = parseRecord(call('HGET', recs, id))
+  local opts = options(o)
+  return opts.k ~= nil and call('HGET', base(q) .. ':slots', opts.k) == id
 end
 
 local function dropPayload(id, opts)
@@ -86,7 +94,7 @@ for j = 1, a.n do
   local at, letter, entry = locate(id)
   if a.to == 'retry' then
     out[j] = retry(id, at)
-  elseif not at or (a.to == 'cancel' and at == 'dead') then
+  elseif not at or (a.to == 'cancel' and at == 'dead' and not keepsKey(id)) then
     out[j] = 'not_found'
   else
     out[j] = vanish(id, at, letter, entry)

@@ -115,7 +115,7 @@ end
 local function kindOf(name)
   if find(name, ' ', 1, true) then return nil end
   local word = ' ' .. name .. ' '
-  if find(' at a s c r x n tm kc p ls da ra ', word, 1, true) then return 'number' end
+  if find(' at a s c r x n tm kc p ls da ra b ', word, 1, true) then return 'number' end
   if find(' i k h f rs rb ', word, 1, true) then return 'string' end
   if find(' er rt ', word, 1, true) then return 'table' end
 end
@@ -243,7 +243,7 @@ local function note(opts, err)
   opts.er = list
 end
 
--- Moves an attempt's job to the dead letters, and lets the next of its key through.
+-- Moves an attempt's job to the dead letters, and lets the next of its key through, unless it keeps the key (`b`).
 local function bury(q, letter, entry, id, t, opts, d, reason)
   opts.i, opts.f, opts.rs = id, entry, reason
   if not opts.at then opts.at = idMs(entry) end
@@ -251,7 +251,7 @@ local function bury(q, letter, entry, id, t, opts, d, reason)
   opts.da = died
   call('HSET', base(q) .. ':recs', id, record(opts.k and 'kr' or 'r', t, cjson.encode(opts), d))
   call('ZADD', base(q) .. ':dead', int(died), id)
-  if opts.k then admitNext(q, opts.k, id, entry) end
+  if opts.k and opts.b ~= 1 then admitNext(q, opts.k, id, entry) end
   removeEntry(q, letter, entry, id)
   count(q, 'died', 1)
 end

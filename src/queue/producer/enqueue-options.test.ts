@@ -3,12 +3,12 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import * as fc from 'fast-check'
 import { OptionError } from '../../errors.ts'
-import { resolveRetry } from '../../job/retry-policy.ts'
+import { defineJob } from '../../job/job.ts'
 import { type EnqueueOptions, requireOptions } from '../../job/enqueue-options.ts'
 import { ENQUEUE_MANY, encodeOptions, requireManyOptions } from './enqueue-options.ts'
 
 const DAY_MS = 86_400_000
-const CONTRACT = resolveRetry({}, 'retry')
+const CONTRACT = defineJob({ type: 'a' })
 const encode = (options: EnqueueOptions) => encodeOptions(options, CONTRACT, DAY_MS)
 
 const at = new Date('2026-01-01T00:00:00Z')
@@ -37,6 +37,13 @@ const TABLE: [EnqueueOptions, object, object][] = [
 for (const [options, entry, control] of TABLE) {
   test(`encodes ${JSON.stringify(options).slice(0, 100)}`, () => assert.deepEqual(encode(options), { entry, control }))
 }
+
+test('a job that keeps its key when it dies says so in its entry, where it has a key', () => {
+  const blocking = defineJob({ type: 'a', onDead: 'block' })
+  const entryOf = (options: EnqueueOptions) => encodeOptions(options, blocking, DAY_MS).entry
+  assert.deepEqual([entryOf({ key: 'k' }), entryOf({})], [{ k: 'k', b: 1 }, {}])
+  assert.deepEqual(encode({ key: 'k' }).entry, { k: 'k' })
+})
 
 test('an idempotency key becomes a short mark, always the same, and is stored nowhere', () => {
   const secret = 'order:42:charge'

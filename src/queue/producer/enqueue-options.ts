@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { OptionError } from '../../errors.ts'
 import { type EnqueueOptions, isOption, type OptionsPlace, parseEnqueueOptions } from '../../job/enqueue-options.ts'
-import type { RetryPolicy } from '../../job/retry-policy.ts'
+import type { Job } from '../../job/job.ts'
 import type { EntryOptions } from '../entry.ts'
 
 /** What enqueue.lua is told about one job besides type and payload. */
@@ -42,10 +42,10 @@ export const ENQUEUE_MANY: OptionsPlace = {
   ),
 }
 
-/** Checks and encodes the options of a job, whose contract has this retry policy. Throws OptionError. */
+/** Checks and encodes the options of a job with this contract. Throws OptionError. */
 export function encodeOptions(
   options: EnqueueOptions,
-  contract: RetryPolicy,
+  contract: Pick<Job, 'retry' | 'onDead'>,
   idempotencyTtlMs: number,
   place: OptionsPlace = ENQUEUE,
 ): EncodedOptions {

@@ -201,7 +201,7 @@ export class Producer {
   ): EncodedJob {
     const large = largeBytes(text)
     if (!options && large === undefined) return [job.type, '', text, '']
-    const { entry, control } = encodeOptions(options ?? {}, job.retry, this.#deps.options.idempotencyTtlMs, where)
+    const { entry, control } = encodeOptions(options ?? {}, job, this.#deps.options.idempotencyTtlMs, where)
     if (large !== undefined) {
       entry.p = large
       control.big = true
