@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { Client } from 'pg'
@@ -9,6 +10,7 @@ import { startRedis } from '../../test/support/redis-server.ts'
 import { waitFor } from '../../test/support/wait-for.ts'
 import { defineJob } from '../job/job.ts'
 import { createMoca } from '../moca.ts'
+import { DevFolder } from '../processes/dev/dev-folder.ts'
 import { fromPg } from '../sql/pg.ts'
 
 const greet = defineJob({ type: 'greet' })
@@ -30,7 +32,14 @@ const FILES = {
 
 async function makeProject(t: TestContext): Promise<Project> {
   const project = await Project.make({}, FILES)
-  t.after(() => project.remove())
+  t.after(async () => {
+    await project.remove()
+    // What root's PostgreSQL keeps outside of the project, known by its path.
+    const folder = await DevFolder.claim(project.dir)
+    await folder.empty()
+    await folder.release()
+    await rm(project.dir, { recursive: true })
+  })
   return project
 }
 
