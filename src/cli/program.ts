@@ -240,6 +240,18 @@ function describeQueue(queue: Command, choose: Choose): void {
 // Loaded when they run: only those who have PostgreSQL need them.
 function describeOutbox(outbox: Command, choose: Choose): void {
   outbox
+    .command('start')
+    .description('relay what was recorded to the queue, until asked to stop')
+    .option('--health-port <port>', 'answer /healthz, /readyz and /metrics there')
+    .option('--health-host <address>', 'address for it (default: all)')
+    .addHelpText('after', examples('moca outbox start', 'moca outbox start --health-port 9090'))
+    .action((options, command) =>
+      choose(command, async (context) => {
+        const { startOutbox } = await import('./outbox-start.ts')
+        return startOutbox(context, options)
+      }),
+    )
+  outbox
     .command('status')
     .description('what waits, who relays it, what stands still and why')
     .option('--parked', 'list the parked keys, too')
