@@ -4,6 +4,7 @@ import type { RedisServer } from '../test/support/redis-server.ts'
 import { waitFor } from '../test/support/wait-for.ts'
 import type { Kill, Rewind } from './account/evidence.ts'
 import { copyState, plantByProcess, plantInLog, restoreState, walkState } from './faults.ts'
+import { readDeliveryLedger } from './delivery-ledger.ts'
 import { readLedger } from './ledger.ts'
 import { monotonicUs } from './monotonic.ts'
 import type { Fault } from './options.ts'
@@ -25,6 +26,7 @@ export interface Scene {
   readonly sql: Client
   readonly postgresUrl: string
   readonly ledgers: string
+  readonly deliveries: string
   readonly documents: number
   readonly plant: Fault | undefined
   /** Rows imported so far. */
@@ -93,7 +95,7 @@ async function killRelay(scene: Scene, deeds: Deeds): Promise<void> {
 
 /** Stops a worker until others have taken over what it was doing, then lets it go on and hand in what nobody wants any more. */
 async function stopPastLease(scene: Scene, deeds: Deeds, worker: DemoProcess): Promise<void> {
-  const { ledgers } = scene
+  const { ledgers, deliveries } = scene
   // A report takes a while, so it is most likely running, not merely fetched. Should it not be: again.
   for (let attempt = 1; attempt <= 3; attempt++) {
     const held = await freezeAtWork(scene, worker, ['long'])
@@ -103,9 +105,10 @@ async function stopPastLease(scene: Scene, deeds: Deeds, worker: DemoProcess): P
     const continuedAtUs = monotonicUs()
     worker.thaw()
     note(scene, deeds, { process: worker.name, signal: 'SIGCONT' }, 'after others had done its work')
-    const handedIn = async () =>
-      [...staleLines(await readLedger(ledgers))].filter((line) => line.pid === worker.pid && line.us > continuedAtUs)
-        .length
+    const handedIn = async () => {
+      const lines = [...staleLines(await readLedger(ledgers)), ...staleLines(await readDeliveryLedger(deliveries))]
+      return lines.filter((line) => line.pid === worker.pid && line.us > continuedAtUs).length
+    }
     const refused = await waitFor(handedIn, { timeoutMs: 5_000, intervalMs: 200 }).catch(() => 0)
     if (refused > 0) {
       scene.say(`${worker.name} handed in ${refused} stale results; the account will show that they did not count`)

@@ -80,6 +80,7 @@ async function perform(stage: Stage, rows: readonly ImportRow[]): Promise<Accoun
       postgresUrl: stage.documents.postgres.url,
       namespace: NAMESPACE,
       ledgers: stage.directory.ledgers,
+      deliveries: stage.directory.deliveries,
       documents: rows.length,
       plant: options.plant,
       importedRows: () => importedRows,

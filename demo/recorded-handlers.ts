@@ -28,7 +28,7 @@ export function makeRecordedHandlers(ledger: DeliveryLedger): JobHandler[] {
       await wait(2)
     }),
     onEvent(deliver, report, async () => {
-      await wait(5) // the typesetter
+      await wait(60) // the typesetter: long enough to be stopped in the middle of it
     }),
     handle(tallyCountry, ({ payload, job, attempt, fence }) =>
       deliver({ route: tallyCountry.type, eventId: undefined, ...payload, job, attempt, fence }, async () => {

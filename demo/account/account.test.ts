@@ -506,6 +506,17 @@ describe('what came by the log', () => {
     assert.deepEqual(relay(run), [])
   })
 
+  test('counts what the stopped worker handed in of it, too', () => {
+    const run = withRecorded()
+    run.ledger = run.ledger.filter(({ pid }) => pid !== STOPPED)
+    const untried = () => problemsOf(run).filter(([, id]) => id === 'the stopped worker')
+    assert.deepEqual(untried(), [['not-tried', 'the stopped worker']])
+    const recorded = run.evidence.recorded as NonNullable<Evidence['recorded']>
+    const stale = recorded.ledger.map((line) => ({ ...line, fence: '1', pid: STOPPED, us: 5_000 }))
+    run.evidence.recorded = { ...recorded, ledger: [...recorded.ledger, ...stale] }
+    assert.deepEqual(untried(), [])
+  })
+
   /** Without what the application should have tried: this one wrote a single row. */
   const problems = (run: Run) => problemsOf(run).filter(([kind]) => kind !== 'not-tried')
 

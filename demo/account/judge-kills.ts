@@ -10,7 +10,7 @@ export function judgeKills(evidence: Evidence): Problem[] {
   const isWorker = ({ process }: Kill) => process.startsWith('worker')
   const hasHappened = (whom: (kill: Kill) => boolean, signal: Kill['signal']) =>
     kills.some((kill) => kill.signal === signal && whom(kill))
-  const stale = [...staleLines(ledger)]
+  const stale = [...staleLines(ledger), ...staleLines(evidence.recorded?.ledger ?? [])]
   const refused = walk.queues.reduce((sum, { counters }) => sum + (counters['stale'] ?? 0), 0)
 
   const wanted: [id: string, expected: string, isTrue: boolean][] = [
