@@ -105,7 +105,7 @@ function* troublesOf(output: Output, { sink, lanes, lanesWithoutOwner }: SinkSta
 }
 
 /** Why a lane stands still, and what ends it. */
-export function explainStandstill({ reason, found, expected }: NonNullable<LaneStatus['standstill']>): string {
+function explainStandstill({ reason, found, expected }: NonNullable<LaneStatus['standstill']>): string {
   return EXPLANATIONS[reason](found, expected)
 }
 

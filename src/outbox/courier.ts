@@ -32,6 +32,7 @@ export class Courier<Content> {
   readonly #outage: RepeatedWarning
   readonly #underWay = new Map<Lane, Promise<void>>()
   readonly #stop = new AbortController()
+  #failure: Error | undefined
   /** Lanes whose batches are sent again however old they are: an operator wishes it. */
   #redrives: ReadonlyMap<number, Redrive> = new Map()
 
@@ -44,15 +45,19 @@ export class Courier<Content> {
   begin(lane: Lane): void {
     if (this.#underWay.has(lane)) return
     const work = this.#bring(lane)
-      // Only PostgreSQL can fail here: the session ends with its connection, and another one begins with what is written down.
-      .catch((error: unknown) =>
-        this.#deps.log.debug({ lane: lane.number, reason: String(error) }, 'A courier gave up'),
-      )
+      .catch((error: unknown) => {
+        this.#failure ??= error instanceof Error ? error : new Error(String(error))
+      })
       .finally(() => {
         this.#underWay.delete(lane)
         this.#deps.onSettled()
       })
     this.#underWay.set(lane, work)
+  }
+
+  /** Throws what no answer of a sink explains, e.g. that PostgreSQL went away: another session begins with what is written down. */
+  requireSound(): void {
+    if (this.#failure) throw this.#failure
   }
 
   /** Waits until nothing is under way, at most so long. */

@@ -21,7 +21,7 @@ export interface Plan<Content = unknown> {
 }
 
 /** Under what a row without a key is parked: itself alone. */
-export function parkingKey(row: LogRow): string {
+function parkingKey(row: LogRow): string {
   return row.key ?? `#${row.id}`
 }
 

@@ -72,6 +72,7 @@ export class RelaySession<Content> {
   async run(signal: AbortSignal): Promise<void> {
     try {
       while (!signal.aborted) {
+        this.#courier.requireSound()
         await this.#lookAround()
         if (!(await this.#pass())) await this.#rest(signal)
       }

@@ -23,3 +23,20 @@ test('brings what was committed to the sink, each once and in order per key', as
     )
   }
 })
+
+test('an error that no answer of the sink explains is told, and relaying begins anew', async (t) => {
+  const scene = await openScene(t)
+  const sink = new LedgerSink()
+  let failures = 0
+  sink.intercept = () => {
+    if (++failures === 1) throw new Error('a bug of the sink')
+    return undefined
+  }
+  const told: string[] = []
+  const say = (facts: object) => told.push(JSON.stringify(facts))
+  const log = { debug() {}, info() {}, warn: say, error: say, child: () => log }
+  scene.relay(sink, { log }).start()
+  const [id] = await scene.record([{ key: 'a' }])
+  await waitFor(() => sink.ids.includes(id as string), { describe: 'the event', timeoutMs: 15_000 })
+  assert.ok(told.some((line) => line.includes('a bug of the sink')))
+})
