@@ -44,14 +44,15 @@ async function open(t: TestContext) {
     t.after(() => made.stop())
     return made
   }
-  /** Records jobs, each in a transaction, and waits until all are there. */
+  /** Records jobs, each in a transaction and a batch of its own. */
   const bring = async (keys: readonly string[]) => {
-    const before = await accepted()
+    let expected = await accepted()
     for (const key of keys) {
       const text = JSON.stringify({ job: 'test.job', queue: 'default', payload: { key }, key })
       await scene.database.query('select moca.record($1)', [text])
+      expected++
+      await waitFor(async () => (await accepted()) === expected, { describe: 'the job', timeoutMs: 15_000 })
     }
-    await waitFor(async () => (await accepted()) === before + keys.length, { describe: 'the jobs', timeoutMs: 15_000 })
   }
   const accepted = async () => {
     const { connection, prefix } = await it.link.ready(5_000)
