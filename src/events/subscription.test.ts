@@ -50,7 +50,7 @@ test('what is given overrides the defaults', () => {
     start: '1970-01-01T00:00:00.005Z',
     onDead: 'skip',
   })
-  assert.deepEqual([job.queue, job.retry.attempts, job.timeoutMs], ['long', 1, 0])
+  assert.deepEqual([job.queue, job.retry.attempts, job.timeoutMs, job.onDead], ['long', 1, 0, 'skip'])
 })
 
 const REFUSED: [Record<string, unknown>, RegExp][] = [

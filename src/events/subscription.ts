@@ -105,7 +105,7 @@ export function defineSubscription<Schema extends StandardSchemaV1 | undefined =
   if (data !== undefined && !isSchema(data)) {
     throw refusal('data', 'a Standard Schema, e.g. of zod, valibot or arktype', data, name)
   }
-  const job = defineJob({ type: jobTypeOf(name), queue, retry, timeout, payload: envelopeOf(data) })
+  const job = defineJob({ type: jobTypeOf(name), queue, retry, timeout, onDead, payload: envelopeOf(data) })
   const subscription = Object.freeze({
     name,
     topics: requireTexts(options.topics, 'topics', name, isTopicPattern, 'topics like shop.orders or shop.*'),

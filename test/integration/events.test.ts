@@ -114,6 +114,31 @@ test("an event's data are checked by the schema of the subscription: one that do
   assert.match(dead?.errors?.[0]?.message ?? '', /data\.total/)
 })
 
+for (const onDead of ['block', 'skip'] as const) {
+  test(`behind a dead event, later ones of its key ${onDead === 'block' ? 'wait until it is retried' : 'pass'}`, async () => {
+    await using bench = openBench(servers.redis)
+    const seen: unknown[] = []
+    let isBroken = true
+    const subscription = orders('mails', { retry: { attempts: 1 }, onDead })
+    const handler = handleEvent(subscription, ({ event }) => {
+      if (event.data === 'a1' && isBroken) throw new Error('boom')
+      seen.push(event.data)
+    })
+    await bench.moca.events.subscribe(subscription)
+    await bench.startWorker({ handlers: [handler], ...KEEP_ORDER })
+    for (const data of ['a1', 'a2', 'b1']) {
+      await bench.moca.events.emit('shop.orders', { type: 'order.paid', key: data[0] ?? '', data })
+    }
+    await bench.settled(onDead === 'block' ? 2 : 3)
+    assert.deepEqual(new Set(seen), new Set(onDead === 'block' ? ['b1'] : ['a2', 'b1']))
+    isBroken = false
+    const [dead] = (await bench.moca.queue.list({ status: 'dead' })).jobs
+    assert.equal(await bench.moca.queue.retry(dead?.id ?? ''), 'retried')
+    await bench.settled(3, 'completed')
+    assert.deepEqual(seen, onDead === 'block' ? ['b1', 'a1', 'a2'] : ['a2', 'b1', 'a1'])
+  })
+}
+
 test('emitting goes on after a cut, and what it said was emitted arrived', async () => {
   await using bench = openBench(servers.redis)
   const seen = new Set<unknown>()
