@@ -91,7 +91,10 @@ export interface QueueInput {
   readonly weight?: number
   /** Jobs of this queue that one worker runs at once. Default: `worker.concurrency`. */
   readonly concurrency?: number
-  /** More waiting jobs than this are refused with QueueFullError; nothing is dropped. Default: no limit but Redis's memory. */
+  /**
+   * More waiting jobs than this are refused with QueueFullError; nothing is dropped. What an outbox brings waits in its log meanwhile; a
+   * batch of it (up to 1,000 jobs) goes in whole while there is room for one. Default: no limit but Redis's memory.
+   */
   readonly maxWaiting?: number
 }
 

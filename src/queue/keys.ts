@@ -50,5 +50,10 @@ export function relayKey(prefix: string): string {
   return `${prefix}relay`
 }
 
-/** The consumer group of every stream of a queue. */
+/** What a person should hear of: a capped stream, read by note-reader.ts. */
+export function notesKey(prefix: string): string {
+  return `${prefix}notes`
+}
+
+/** The consumer group of every stream of a queue, and of the notes. */
 export const GROUP = 'w'

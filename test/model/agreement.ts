@@ -15,6 +15,9 @@ export function checkAgreement(model: ServerModel, picture: Picture): void {
   )
   checkOrderOfGates(model, picture)
   checkPositions(model, picture)
+  must('a death is noted once', picture.notes.join() === model.notes.join(), () => {
+    return `noted are ${picture.notes.join(' and ')}, not ${model.notes.join(' and ')}`
+  })
 }
 
 const COUNTERS = [

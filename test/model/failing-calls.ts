@@ -75,7 +75,12 @@ async function failOneCall(
   await mustLeaveNothing(scene, goesOn, where)
   // A count that fails cannot be made up for: nobody knows whether it was made.
   if (goesOn === 'sent again' && again && after.failed !== COUNT) mustAccount(await namespace.look(), where)
-  const { dead } = await namespace.look()
+  const { dead, notes } = await namespace.look()
+  const noted = new Set(notes.map(([id]) => id))
+  for (const id of dead.keys()) {
+    if (before.dead.has(id)) continue
+    must('a death is noted', noted.has(id), () => `${where}: nobody is told that ${id} died`)
+  }
   if (goesOn === 'sent again') safe.push(...brings)
   for (const id of safe) must('no job is lost', run.has(id) || dead.has(id), () => `${where}: ${id} never ran`)
   return after.failed

@@ -157,6 +157,26 @@ export const FAILING_CASES: readonly FailingCase[] = [
     },
   },
   {
+    name: 'publish: an event that tells of a note',
+    script: 'publish',
+    async prepare(scene) {
+      const notes = `${scene.namespace.prefix}notes`
+      await scene.enqueue({})
+      await scene.settle(await scene.readOne('a'), DEAD)
+      await scene.namespace.command('XGROUP', 'CREATE', notes, 'w', '0')
+      const [[, [[note]]]] = await scene.namespace.command<[[string, [[string, string[]]]]]>(
+        'XREADGROUP',
+        'GROUP',
+        'w',
+        'n',
+        'STREAMS',
+        notes,
+        '>',
+      )
+      return receiving(receivedJobs(scene.namespace.nowMs), { v: 0, note })
+    },
+  },
+  {
     name: 'reposition: sets one, removes another',
     script: 'reposition',
     async prepare(scene) {

@@ -146,6 +146,19 @@ export const MUTATIONS: readonly Mutation[] = [
     to: 'if opts.k then admitNext(q, opts.k, id, entry) end',
   },
   {
+    name: 'a death is not noted',
+    in: 'prelude',
+    from: "tell('dead', q, 'id', id, 't', t, 'r', reason, 'topic', topic, 'at', int(died))",
+    to: '',
+  },
+  {
+    name: 'a death is noted last',
+    in: 'prelude',
+    from: "  tell('dead', q, 'id', id, 't', t, 'r', reason, 'topic', topic, 'at', int(died))\n  if opts.k and opts.b ~= 1 then admitNext(q, opts.k, id, entry) end\n  removeEntry(q, letter, entry, id)\n",
+    to: "  if opts.k and opts.b ~= 1 then admitNext(q, opts.k, id, entry) end\n  removeEntry(q, letter, entry, id)\n  tell('dead', q, 'id', id, 't', t, 'r', reason, 'topic', topic, 'at', int(died))\n",
+    showsOnFailure: true,
+  },
+  {
     name: 'every dead letter keeps its key',
     in: 'prelude',
     from: 'if opts.k and opts.b ~= 1 then admitNext(q, opts.k, id, entry) end',

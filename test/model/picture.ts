@@ -45,6 +45,8 @@ export interface Picture {
   readonly payloads: readonly string[]
   /** How far each unit of an outbox has come. */
   readonly positions: ReadonlyMap<string, ReceivedPosition | undefined>
+  /** Of deaths that people should hear of: job and reason, in their order. */
+  readonly notes: readonly (readonly [id: string, reason: string])[]
   readonly strange: readonly string[]
   /** The last wake-up that was published since the look before, "<queue> <instant>". */
   readonly wake: string | undefined
@@ -57,6 +59,7 @@ interface Looked {
   gates: Record<string, string[]> | []
   payloads: string[] | object
   relay: string[] | object
+  notes: [string, string][] | object
   strange: string[] | object
   sides?: string[] | object
   later?: string[]
@@ -96,6 +99,7 @@ export function parsePicture(text: string): Picture {
     sides: list(look.sides),
     payloads: list(look.payloads),
     positions: new Map(pairs(list(look.relay)).map(([unit, text]) => [unit, parsePosition(text)])),
+    notes: list<[string, string]>(look.notes),
     strange: list(look.strange),
     wake: look.wake,
     failed: look.failed,

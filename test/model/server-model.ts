@@ -67,6 +67,8 @@ export class ServerModel {
   sides = new Set<string>()
   /** How far each unit of an outbox has come. */
   positions = new Map<string, ReceivedPosition>()
+  /** Deaths that people should hear of: job and reason. */
+  notes: (readonly [id: string, reason: string])[] = []
   /** Version of the set of subscriptions. */
   version = 0
   /** When this life of the server began, by its clock. */
@@ -86,6 +88,7 @@ export class ServerModel {
     copy.markers = new Map(this.markers)
     copy.sides = new Set(this.sides)
     copy.positions = new Map(this.positions)
+    copy.notes = [...this.notes]
     copy.version = this.version
     copy.bootMs = this.bootMs
     copy.workers = new Map(this.workers)
@@ -256,6 +259,7 @@ export class ServerModel {
       job.turn = undefined
     }
     this.count('died')
+    this.notes.push([job.id, reason])
   }
 
   /** A worker has read an entry. */

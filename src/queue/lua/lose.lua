@@ -10,6 +10,8 @@ local text = call('HGET', losses, a.boot)
 local known = text and cjson.decode(text) or {}
 local mine = known[a.q]
 if mine and mine.lost >= a.lost then return 'known' end
+-- First: what fails half way is told twice, never not at all.
+tell('loss', a.q, 'lost', int(a.lost), 'from', int(a.from), 'to', int(a.to), 'boot', a.boot, 'at', int(now()))
 known[a.q] = { lost = a.lost, from = a.from, to = a.to, noticed = now() }
 call('HSET', losses, a.boot, cjson.encode(known))
 return 'new'

@@ -243,6 +243,9 @@ local function note(opts, err)
   opts.er = list
 end
 
+-- Notes what a person should hear of (note-reader.ts). The latest are kept, whether or not somebody reads them.
+local function tell(kind, q, ...) call('XADD', P .. 'notes', 'MAXLEN', '~', 10000, '*', 'kind', kind, 'q', q, ...) end
+
 -- Moves an attempt's job to the dead letters, and lets the next of its key through, unless it keeps the key (`b`).
 local function bury(q, letter, entry, id, t, opts, d, reason)
   opts.i, opts.f, opts.rs = id, entry, reason
@@ -251,6 +254,8 @@ local function bury(q, letter, entry, id, t, opts, d, reason)
   opts.da = died
   call('HSET', base(q) .. ':recs', id, record(opts.k and 'kr' or 'r', t, cjson.encode(opts), d))
   call('ZADD', base(q) .. ':dead', int(died), id)
+  local topic = opts.h and string.match(opts.h, '"moca%-topic":"([^"]*)"') or ''
+  tell('dead', q, 'id', id, 't', t, 'r', reason, 'topic', topic, 'at', int(died))
   if opts.k and opts.b ~= 1 then admitNext(q, opts.k, id, entry) end
   removeEntry(q, letter, entry, id)
   count(q, 'died', 1)

@@ -76,14 +76,26 @@ export class Receiver implements JobReceiver {
     )
   }
 
-  async publish({ version, jobs, announcements }: EmittedEvents): Promise<'published' | 'outdated'> {
+  async publish(events: EmittedEvents): Promise<'published' | 'outdated'> {
+    return (await this.#publish(events, undefined)) as 'published' | 'outdated'
+  }
+
+  /** Publishes an event that tells of a note (note-reader.ts), and forgets the note. `gone`: somebody else did. */
+  publishNote(note: string, events: EmittedEvents): Promise<'published' | 'outdated' | 'gone'> {
+    return this.#publish(events, note)
+  }
+
+  async #publish(
+    { version, jobs, announcements }: EmittedEvents,
+    note: string | undefined,
+  ): Promise<'published' | 'outdated' | 'gone'> {
     const { maxWaiting, timeoutMs } = this.#deps
     const call = new ReceivedCall(jobs, announcements, maxWaiting)
     const sending = this.#begin()
     try {
-      const [word, queue] = await this.#inTime(this.#accept('publish', { v: version }, call, sending), sending)
+      const [word, queue] = await this.#inTime(this.#accept('publish', { v: version, note }, call, sending), sending)
       if (word === 'full') throw new QueueFullError(String(queue), maxWaiting[String(queue)] ?? 0)
-      return word === 'outdated' ? 'outdated' : 'published'
+      return word as 'published' | 'outdated' | 'gone'
     } catch (error) {
       if (error === LATE) {
         const state = sending.isSent ? 'was sent and not answered' : 'could not be sent: Redis is not connected'

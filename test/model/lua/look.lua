@@ -4,7 +4,7 @@
 -- Returns one JSON object, read by picture.ts. (cjson writes an empty list as {}.)
 local P, q = KEYS[1], ARGV[1]
 local base = 'q:' .. q
-local out = { streams = {}, gates = {}, payloads = {}, markers = {}, strange = {}, relay = {} }
+local out = { streams = {}, gates = {}, payloads = {}, markers = {}, strange = {}, relay = {}, notes = {} }
 
 local parts = { later = 'ZRANGE', dead = 'ZRANGE', recs = 'HGETALL', where = 'HGETALL', slots = 'HGETALL', n = 'HGETALL', sides = 'SMEMBERS' }
 local letters = { [base] = 'm', [base .. ':front'] = 'f', [base .. ':suspect'] = 's', [base .. ':alone'] = 'a' }
@@ -31,6 +31,8 @@ for _, key in ipairs(redis.call('KEYS', P .. '*')) do
   elseif part and string.sub(part, 1, 2) == 't:' then out.streams['t' .. string.sub(part, 3)] = lookAtStream(key)
   elseif part and parts[part] == 'ZRANGE' then out[part] = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
   elseif part and parts[part] then out[part] = redis.call(parts[part], key)
+  elseif name == 'notes' then
+    for j, e in ipairs(redis.call('XRANGE', key, '-', '+')) do out.notes[j] = { e[2][6], e[2][10] } end
   elseif name == 'relay' then out.relay = redis.call('HGETALL', key)
   elseif kind == 'g:' then out.gates[string.sub(name, #q + 4)] = redis.call('LRANGE', key, 0, -1)
   elseif kind == 'p:' then table.insert(out.payloads, string.sub(name, #q + 4))
