@@ -300,7 +300,17 @@ export class TestDatabase {
 
   /** Drops it, whoever is connected. Twice is harmless, and so is a server that is gone. */
   async drop(): Promise<void> {
-    if (this.server.isRunning) await this.server.query(`drop database if exists ${this.name} with (force)`)
+    if (!this.server.isRunning) return
+    // Who has just closed a connection may not have seen its end, and would take the server's last word for an error.
+    await waitFor(() => this.#isFree(), { timeoutMs: 500, intervalMs: 5, describe: 'nobody to be connected' }).catch(
+      () => {},
+    )
+    await this.server.query(`drop database if exists ${this.name} with (force)`)
+  }
+
+  async #isFree(): Promise<boolean> {
+    const others = await this.server.query('select from pg_stat_activity where datname = $1', [this.name])
+    return others.length === 0
   }
 }
 
