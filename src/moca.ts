@@ -6,6 +6,7 @@ import { RedisListener } from './events/backends/redis/redis-listener.ts'
 import { RedisSubscriptions } from './events/backends/redis/redis-subscriptions.ts'
 import { Emitter } from './events/emitter.ts'
 import { Events } from './events/events.ts'
+import { Notifier } from './events/notifier.ts'
 import { SubscriptionMirror } from './events/subscription-mirror.ts'
 import type { SubscriptionRegistry } from './events/subscription-registry.ts'
 import { type Logger, silentLogger } from './logger.ts'
@@ -20,6 +21,7 @@ import { type Loss, LossDetector } from './queue/loss-detector.ts'
 import { linkNamespace } from './queue/link-namespace.ts'
 import type { NamespaceConnection } from './queue/namespace.ts'
 import { NamespaceAccess } from './queue/namespace-access.ts'
+import { NoteReader } from './queue/note-reader.ts'
 import { Producer } from './queue/producer/producer.ts'
 import { QueueReader } from './queue/inspector/queue-reader.ts'
 import { Receiver } from './queue/receiver/receiver.ts'
@@ -44,6 +46,8 @@ export class Moca {
   readonly losses: LossDetector
   /** Where subscriptions are registered: in PostgreSQL where there is one. */
   readonly registry: SubscriptionRegistry
+  /** Makes events of what the queue noted. Processes of workers and relays run it. */
+  readonly notifier: Notifier
   readonly #producer: Producer
   readonly #link: Link<NamespaceConnection>
   readonly #database: Database | undefined
@@ -73,6 +77,7 @@ export class Moca {
     this.#database = databaseOf(this.config)
     const rows = this.#database && new Subscriptions(this.#database, postgres.schema)
     this.registry = rows ?? copy
+    this.notifier = new Notifier({ notes: new NoteReader({ access, receiver }), registry: copy })
     const name = `moca:${namespace}:listener`
     const listener = new RedisListener({ options: redis, prefix: access.prefix, name, log: logger })
     this.#backend = new RedisEventBackend({ redis: access, receiver, subscriptions: copy, listener })

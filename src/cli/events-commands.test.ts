@@ -97,11 +97,14 @@ test('says that a server is away', async (t) => {
 const SHOP = {
   'shop.ts': `
     import { defineSubscription } from 'SRC/index.ts'
-    export const mails = defineSubscription({ name: 'mails', topics: ['shop.*'], start: process.env.START ?? 'now' })`,
+    export const mails = defineSubscription({ name: 'mails', topics: ['shop.*'], start: process.env.START ?? 'now', retry: { attempts: 1 } })`,
   'handlers.ts': `
     import { handleEvent } from 'SRC/index.ts'
     import { mails } from './shop.ts'
-    export default [handleEvent(mails, ({ event, topic, log }) => log.info({ topic, data: event.data }, 'got it'))]`,
+    export default [handleEvent(mails, ({ event, topic, log }) => {
+      log.info({ topic, data: event.data }, 'got it')
+      if (event.data === 3) throw new Error('boom')
+    })]`,
   'moca.config.ts': `
     import { defineApp, defineConfig } from 'SRC/index.ts'
     import { mails } from './shop.ts'
@@ -110,7 +113,7 @@ const SHOP = {
     })`,
 }
 
-test('a worker registers the subscriptions of its apps, handles their events, and registers them again when Redis forgot', async (t) => {
+test('a worker registers the subscriptions of its apps, handles their events, registers them again when Redis forgot, and tells of dead ones', async (t) => {
   const project = await Project.make({ REDIS_URL: projects.redis.url, MOCA_NAMESPACE: 'shop' }, SHOP)
   t.after(() => project.remove())
   const worker = project.start(['worker', 'start'])
@@ -123,6 +126,11 @@ test('a worker registers the subscriptions of its apps, handles their events, an
   await waitFor(async () => (await projects.redis.cli(['HEXISTS', '{moca:shop}:subscriptions', 's:mails'])) === '1')
   await publish(2)
   await worker.said(/"data":2,.*got it/)
+  const tail = project.start(['events', 'tail', 'moca.notifications', '--json'])
+  await tail.said(/Listening to/)
+  await publish(3)
+  await tail.said(/"event_type":"job\.dead".*"type":"event:mails","reason":"attempts used up"/)
+  tail.kill('SIGTERM')
   worker.kill('SIGTERM')
   assert.equal((await worker.ended).code, 0)
 })

@@ -5,7 +5,7 @@ import { describeValue } from '../job/describe-value.ts'
 /** What Moca itself publishes. */
 export const DOC_EVENTS = 'moca.doc.events'
 const AUDIT_LOG = 'moca.audit.log'
-const NOTIFICATIONS = 'moca.notifications'
+export const NOTIFICATIONS = 'moca.notifications'
 
 /** Topics that mean something already, and what. */
 export const KNOWN_TOPICS: ReadonlyMap<string, string> = new Map([

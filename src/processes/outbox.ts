@@ -2,6 +2,7 @@ import { systemClock } from '../clock.ts'
 import { requirePostgres, resolveConfig } from '../config/config.ts'
 import type { ConfigInput } from '../config/options.ts'
 import { RedisSubscriptions } from '../events/backends/redis/redis-subscriptions.ts'
+import { Notifier } from '../events/notifier.ts'
 import { SubscriptionKeeper } from '../events/subscription-keeper.ts'
 import { SubscriptionMirror } from '../events/subscription-mirror.ts'
 import type { Logger } from '../logger.ts'
@@ -18,6 +19,7 @@ import { ConfirmedCounts } from '../queue/confirmed-counts.ts'
 import { linkNamespace } from '../queue/link-namespace.ts'
 import { LossDetector } from '../queue/loss-detector.ts'
 import { NamespaceAccess } from '../queue/namespace-access.ts'
+import { NoteReader } from '../queue/note-reader.ts'
 import { Receiver } from '../queue/receiver/receiver.ts'
 import { describeUrl } from '../redis/connection.ts'
 import { HealthServer } from '../service/health.ts'
@@ -73,7 +75,8 @@ export async function runOutboxProcess(options: OutboxProcessOptions): Promise<v
     onPass: (facts) => metrics.count(facts),
   })
   const registry = new Subscriptions(database, schema)
-  const copy = new RedisSubscriptions(new NamespaceAccess(link, namespace, redis.connectTimeoutMs))
+  const access = new NamespaceAccess(link, namespace, redis.connectTimeoutMs)
+  const copy = new RedisSubscriptions(access)
   const mirror = new SubscriptionMirror(registry, copy)
   const keeper = new SubscriptionKeeper({
     register: (subscription) => registry.register(subscription),
@@ -81,7 +84,8 @@ export async function runOutboxProcess(options: OutboxProcessOptions): Promise<v
     subscriptions: config.apps.flatMap(({ subscriptions }) => subscriptions),
     log,
   })
-  const notifier = new ParkingNotifier(database, schema)
+  const parkings = new ParkingNotifier(database, schema)
+  const notifier = new Notifier({ notes: new NoteReader({ access, receiver }), registry: copy })
   const { ageMs, bytes } = outbox.retention
   const retention = new Retention({ database, schema, ageMs, bytes, log })
   const startedAtMs = systemClock.monotonicMs()
@@ -108,7 +112,8 @@ export async function runOutboxProcess(options: OutboxProcessOptions): Promise<v
     const keeping = [
       runLoop(() => retention.runOnce(stop), { intervalMs: RETENTION_MS, name: 'retention', log, signal: stop }),
       runLoop(() => mirror.runOnce(), { intervalMs: MIRROR_MS, name: 'copy subscriptions', log, signal: stop }),
-      runLoop(() => notifier.runOnce(), { intervalMs: NOTICE_MS, name: 'tell of parked keys', log, signal: stop }),
+      runLoop(() => parkings.runOnce(), { intervalMs: NOTICE_MS, name: 'tell of parked keys', log, signal: stop }),
+      runLoop(() => notifier.runOnce(), { intervalMs: NOTICE_MS, name: 'tell of dead letters', log, signal: stop }),
     ]
     await aborted(stop)
     log.info({}, 'Asked to stop: what is under way settles, and the lanes go to others')

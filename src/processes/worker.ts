@@ -8,6 +8,7 @@ import type { Logger } from '../logger.ts'
 import { createMoca, type Moca } from '../moca.ts'
 import { describeUrl } from '../redis/connection.ts'
 import { HealthServer } from '../service/health.ts'
+import { runLoop } from '../service/loop.ts'
 import { createWorker } from '../worker.ts'
 import { untilEmpty } from './burst.ts'
 import { loadHandlers } from './handlers.ts'
@@ -31,6 +32,8 @@ export interface WorkerProcessOptions {
   readonly stop: AbortSignal
 }
 
+const NOTICE_MS = 1_000
+
 /** A worker from its configuration to its clean end. Rejects with what makes work impossible, before any work is begun. */
 export async function runWorkerProcess(options: WorkerProcessOptions): Promise<void> {
   const { input, log, stop, isBurst } = options
@@ -45,6 +48,9 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<v
     subscriptions: config.apps.flatMap(({ subscriptions }) => subscriptions),
     log,
   })
+  // Until the last job has settled: it may be a dead letter.
+  const done = new AbortController()
+  let telling: Promise<void> | undefined
   const metrics = new WorkerMetrics(moca, worker)
   const startedAtMs = systemClock.monotonicMs()
   const health = new HealthServer({
@@ -67,12 +73,20 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<v
       return
     await Promise.race([keeper.start(), aborted(stop)])
     await Promise.race([worker.start(), aborted(stop)])
+    telling = runLoop(() => moca.notifier.runOnce(), {
+      intervalMs: NOTICE_MS,
+      name: 'tell of dead letters',
+      log,
+      signal: done.signal,
+    })
     const served = { queues: Object.keys(queues), types: new Set(handlers.map(({ job }) => job.type)) }
     await (isBurst ? untilEmpty(moca, worker, served, stop) : aborted(stop))
     log.info({}, stop.aborted ? 'Asked to stop: finishing what runs' : 'The queues are empty: stopping')
   } finally {
     // Consumers before producers: handlers may enqueue until they are done. The probes last: they tell that it is not ready any more.
     await Promise.all([worker.stop(), keeper.stop()])
+    done.abort()
+    await telling
     await moca.close()
     await health.stop()
   }

@@ -185,3 +185,30 @@ test('Redis that forgot everything is opened again, and no event goes to nobody 
     [2],
   )
 })
+
+test('a dead letter is told by an event, but for that of a notification itself', async () => {
+  await using bench = openBench(servers.redis)
+  const broken = orders('mails', { retry: { attempts: 1 } })
+  const ops = defineSubscription({ name: 'ops', topics: ['moca.notifications'], retry: { attempts: 1 } })
+  const told: unknown[] = []
+  const boom = () => {
+    throw new Error('boom')
+  }
+  for (const subscription of [broken, ops]) await bench.moca.events.subscribe(subscription)
+  const tell = handleEvent(ops, ({ event }) => {
+    told.push(event.data)
+    boom()
+  })
+  await bench.startWorker({ handlers: [handleEvent(broken, boom), tell] })
+  await bench.moca.events.emit('shop.orders', { type: 'order.paid' })
+  await bench.settled(1, 'dead')
+  assert.equal(await bench.moca.notifier.runOnce(), 1)
+  await bench.settled(2, 'dead')
+  await bench.moca.notifier.runOnce()
+  assert.equal(await bench.moca.notifier.runOnce(), 0)
+  const [{ jobId, at, ...data }] = told as [Record<string, unknown>]
+  assert.deepEqual(data, { queue: 'default', type: 'event:mails', reason: 'attempts used up', topic: 'shop.orders' })
+  const dead = (await bench.moca.queue.list({ status: 'dead' })).jobs
+  assert.ok(dead.some(({ id, type }) => id === jobId && type === 'event:mails') && typeof at === 'string')
+  assert.equal(dead.length, 2)
+})
