@@ -72,15 +72,16 @@ export class Moca {
     const timeoutMs = queue.enqueueTimeoutMs
     const receiver = new Receiver({ link: this.#link, counts, clock: systemClock, maxWaiting, timeoutMs })
     const access = new NamespaceAccess(this.#link, namespace, redis.connectTimeoutMs)
-    // In Redis, for those who emit; the rows in PostgreSQL count where there are any.
+    // Those who emit go by what is in Redis: a copy of the rows in PostgreSQL where there are any.
     const copy = new RedisSubscriptions(access)
     this.#database = databaseOf(this.config)
     const rows = this.#database && new Subscriptions(this.#database, postgres.schema)
+    const mirror = rows && new SubscriptionMirror(rows, copy)
     this.registry = rows ?? copy
-    this.notifier = new Notifier({ notes: new NoteReader({ access, receiver }), registry: copy })
+    this.notifier = new Notifier({ notes: new NoteReader({ access, receiver }), registry: mirror ?? copy })
     const name = `moca:${namespace}:listener`
     const listener = new RedisListener({ options: redis, prefix: access.prefix, name, log: logger })
-    this.#backend = new RedisEventBackend({ redis: access, receiver, subscriptions: copy, listener })
+    this.#backend = new RedisEventBackend({ redis: access, receiver, subscriptions: mirror ?? copy, listener })
     this.#emitter = new Emitter({
       backend: this.#backend,
       clock: systemClock,
@@ -95,9 +96,9 @@ export class Moca {
       emitter: this.#emitter,
       backend: this.#backend,
       registry: this.registry,
-      mirror: rows && new SubscriptionMirror(rows, copy),
+      mirror,
       history: this.#database && new EventLog(this.#database, postgres.schema),
-      replay: { receiver, registry: copy },
+      replay: { receiver, registry: mirror ?? copy },
       log: logger,
     })
   }

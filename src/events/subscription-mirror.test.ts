@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { lend } from '../../test/support/redis-access.ts'
 import { type RedisServer, startRedis } from '../../test/support/redis-server.ts'
+import { ConnectionError, SchemaError } from '../errors.ts'
 import { openNamespace } from '../queue/namespace.ts'
 import { Connection } from '../redis/connection.ts'
 import { RedisSubscriptions } from './backends/redis/redis-subscriptions.ts'
@@ -93,4 +94,28 @@ test('older rows never come after newer ones', async () => {
   }
   await slow.runOnce()
   assert.deepEqual((await it.copy.list()).subscriptions, [registered('a', 1), registered('b', 2)])
+})
+
+test('a copy that there is not is made when it is asked for; one that there is is taken as it is', async () => {
+  using it = await openCopy()
+  const rows = new Rows()
+  rows.set(registered('a', 1))
+  const mirror = new SubscriptionMirror(rows, it.copy)
+  assert.deepEqual((await mirror.list()).subscriptions, [registered('a', 1)])
+  rows.set(registered('a', 1), registered('b', 2))
+  assert.deepEqual((await mirror.list()).subscriptions, [registered('a', 1)])
+})
+
+test('without rows to be had there is nobody where there is no schema, and no answer in an outage', async () => {
+  using it = await openCopy()
+  const rows = new Rows()
+  const mirror = new SubscriptionMirror(rows, it.copy)
+  rows.meanwhile = async () => {
+    throw new ConnectionError('away')
+  }
+  await assert.rejects(mirror.list(), { name: ConnectionError.name })
+  rows.meanwhile = async () => {
+    throw new SchemaError('no schema')
+  }
+  assert.deepEqual(await mirror.list(), { version: 0, subscriptions: [], ended: [] })
 })

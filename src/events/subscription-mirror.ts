@@ -1,6 +1,7 @@
+import { SchemaError } from '../errors.ts'
 import type { RedisSubscriptions } from './backends/redis/redis-subscriptions.ts'
 import { definitionText } from './subscription.ts'
-import type { RegisteredSubscription, SubscriptionRegistry } from './subscription-registry.ts'
+import type { RegisteredSet, RegisteredSubscription, SubscriptionRegistry } from './subscription-registry.ts'
 
 /**
  * Keeps the copy of the subscriptions that those who emit go by equal to the rows in PostgreSQL. Any number of processes may do so: the
@@ -13,6 +14,23 @@ export class SubscriptionMirror {
   constructor(from: Pick<SubscriptionRegistry, 'list'>, to: Pick<RedisSubscriptions, 'list' | 'replace'>) {
     this.#from = from
     this.#to = to
+  }
+
+  /**
+   * What those who emit go by. Where there is no copy, since Redis forgot it or nobody has made one, it is made first: an event must not
+   * reach nobody. Rejects as `runOnce` does.
+   */
+  async list(): Promise<RegisteredSet> {
+    const copy = await this.#to.list()
+    if (copy.version > 0) return copy
+    try {
+      await this.runOnce()
+    } catch (error) {
+      // The application's own database, in which Moca has nothing: then nobody is registered.
+      if (error instanceof SchemaError) return copy
+      throw error
+    }
+    return this.#to.list()
   }
 
   /** Returns once the copy is equal. Rejects with ConnectionError when either server cannot be reached. */

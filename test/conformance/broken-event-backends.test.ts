@@ -174,6 +174,13 @@ const FAULTS: readonly Fault[] = [
   },
 ]
 
+test('finds nothing in one that is whole', async () => {
+  for (const check of BACKEND_CHECKS) {
+    await using harness = await openRedisBackend(servers.redis, servers.proxy, 15_000)
+    await check.run({ ...harness, backend: like(harness.backend, {}) })
+  }
+})
+
 for (const { name, foundBy, plant } of FAULTS) {
   test(`finds a backend that ${name}`, async () => {
     const check = BACKEND_CHECKS.find((each) => each.name.startsWith(foundBy))

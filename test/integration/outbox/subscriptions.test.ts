@@ -32,6 +32,7 @@ async function stage(t: TestContext, options: MocaOptions = {}) {
     scene,
     input,
     moca: open(),
+    open,
     /** An application that has no PostgreSQL. */
     emitter: open({ namespace, redis: { url: redis.url } }),
     relay: () => {
@@ -71,6 +72,22 @@ test('who subscribes in PostgreSQL gets what is emitted right afterwards, withou
   await it.emitter.events.emit('shop.orders', paid(2))
   const jobs = (await it.moca.queue.list()).jobs.map(({ payload }) => (payload as { data: number }).data)
   assert.deepEqual(jobs, [1])
+})
+
+test('an application that has PostgreSQL finds who is subscribed where Redis forgot it, without a relay', async (t) => {
+  const it = await stage(t)
+  await it.moca.events.subscribe(orders('mails'))
+  await redis.cli(['DEL', `{moca:${it.input.namespace}}:subscriptions`])
+  await it.open().events.emit('shop.orders', paid(1))
+  assert.equal((await it.moca.queue.list()).jobs.length, 1)
+})
+
+test('an application whose PostgreSQL has no schema of Moca emits all the same', async (t) => {
+  const it = await stage(t)
+  const database = await it.scene.server.createDatabase(t)
+  const moca = it.open({ ...it.input, postgres: { url: database.url } })
+  await moca.events.emit('shop.orders', paid(1))
+  await moca.close() // before its database goes
 })
 
 test('a relay puts the copy in Redis right, whatever became of it', async (t) => {
