@@ -17,8 +17,6 @@ export interface CourierDeps<Content> {
   readonly onSettled: () => void
   /** Somebody else owns it. */
   readonly onLost: (lane: Lane) => void
-  /** A lane stopped, or goes on. */
-  readonly onStandstill?: (lane: Lane) => void
 }
 
 const FIRST_DELAY_MS = 20
@@ -155,9 +153,10 @@ export class Courier<Content> {
       const digest = next > lane.n ? lane.digest : ''
       await sink.setPosition({ logId, lane: lane.number, n: next - 1, epoch: lane.epoch, digest })
     }
-    if (next < lane.n)
+    const first = next
+    if (first < lane.n)
       log.warn(
-        { lane: lane.number, from: next, upto: lane.n },
+        { lane: lane.number, from: first, upto: lane.n },
         'The sink forgot batches that it had taken; sending them again',
       )
     while (next < lane.n) {
@@ -181,8 +180,8 @@ export class Courier<Content> {
       }
     }
     if (rows > 0) {
-      await store.noteResent(lane.number, foundN + 1, lane.n - 1, rows)
-      log.warn({ lane: lane.number, rows, batches: lane.n - 1 - foundN }, 'Sent again what the sink had forgotten')
+      await store.noteResent(lane.number, first, lane.n - 1, rows)
+      log.warn({ lane: lane.number, rows, batches: lane.n - first }, 'Sent again what the sink had forgotten')
     }
     return true
   }
@@ -240,7 +239,6 @@ export class Courier<Content> {
     if (!isNews) return
     this.#deps.log.error({ lane: lane.number, ...standstill }, EXPLANATIONS[standstill.reason])
     this.#noteStandstill(lane)
-    this.#deps.onStandstill?.(lane)
   }
 
   /** The sink has everything that the lane brought to it: nothing is left of a standstill, nor of a wish to send again. */
@@ -264,7 +262,6 @@ export class Courier<Content> {
     lane.standstill = undefined
     this.#deps.log.info({ lane: lane.number }, 'The lane goes on')
     this.#noteStandstill(lane)
-    this.#deps.onStandstill?.(lane)
   }
 }
 
