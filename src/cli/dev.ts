@@ -1,9 +1,8 @@
 import { dirname } from 'node:path'
 import { runDevProcess } from '../processes/dev.ts'
-import { makeLogger } from '../processes/log.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
-import { stopSignal } from './stop-signal.ts'
+import { beginLongRunning } from './long-running.ts'
 
 export interface DevOptions {
   readonly fresh?: boolean
@@ -12,15 +11,8 @@ export interface DevOptions {
 
 /** Runs everything in one process, with servers where none is named, until asked to stop. */
 export async function runDev(context: Context, { fresh = false, run }: DevOptions): Promise<ExitCode> {
-  const stop = stopSignal()
-  // Whoever reads the log may go; the servers and jobs go on.
-  process.stdout.removeAllListeners('error').on('error', () => {})
+  const { stop, log, input, file } = await beginLongRunning(context, true)
   const { output } = context
-  const { verbose, quiet } = context.flags
-  const level = verbose ? 'debug' : quiet ? 'warn' : 'info'
-  const log = makeLogger({ level, isPretty: !output.isJson, hasColor: output.hasColor })
-  const { input, file } = await context.loadConfig()
-  await context.config()
   const code = await runDevProcess({
     input,
     project: file === undefined ? process.cwd() : dirname(file),
