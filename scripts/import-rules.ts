@@ -5,7 +5,7 @@ import { dirname, join, normalize } from 'node:path/posix'
 // import ('../queue/x.ts'), not the folder it leads to, and cannot say "anything but"; hence this table.
 
 /** What every part may use: it knows nothing of Redis, SQL or Kafka. */
-const BASE = ['job', 'doctype', 'errors', 'clock', 'logger', 'service']
+const BASE = ['job', 'hook', 'doctype', 'errors', 'clock', 'logger', 'service']
 const SERVERS = ['redis', 'postgres']
 const FEATURES = ['queue', 'scheduler', 'events', 'outbox', 'search']
 
@@ -20,7 +20,9 @@ export const MAY_IMPORT: Record<string, readonly string[]> = {
   logger: ['errors', 'clock'],
   service: ['errors', 'clock', 'logger'],
   // Pure: states, transitions, times. Everything may depend on it, so it depends on next to nothing.
-  job: ['errors', 'clock', 'logger'],
+  job: ['errors', 'clock', 'logger', 'hook'],
+  // Pure: code of an application around something that Moca does.
+  hook: ['errors', 'job'],
 
   // What an application says of a table.
   doctype: ['job', 'errors'],

@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'schema_unknown'
   | 'lease_lost'
   | 'handler_timeout'
+  | 'hook_failed'
   | 'closed'
 
 export type ErrorFacts = Readonly<Record<string, unknown>>
@@ -194,6 +195,27 @@ export class HandlerTimeoutError extends MocaError {
       retryable: true,
       facts: { timeoutMs },
     })
+  }
+}
+
+/**
+ * A hook that does not keep the rules of hooks, or that threw after what it surrounds had succeeded. Facts: `kind`, `owner`.
+ * `mayHaveBeenApplied`: what it surrounds has been done all the same.
+ */
+export class HookError extends MocaError {
+  readonly mayHaveBeenApplied: boolean
+
+  constructor(
+    kind: string,
+    owner: string,
+    problem: string,
+    { mayHaveBeenApplied = false, cause }: { mayHaveBeenApplied?: boolean; cause?: unknown } = {},
+  ) {
+    super('hook_failed', `The ${kind} hook of ${owner} ${problem}`, {
+      facts: { kind, owner, mayHaveBeenApplied },
+      cause,
+    })
+    this.mayHaveBeenApplied = mayHaveBeenApplied
   }
 }
 

@@ -1,6 +1,6 @@
 /** Moca: the asynchronous backbone of a TypeScript application. */
 
-export { type ConfigInput, type App, type AppInput, type QueueInput, type WorkerInput } from './config/options.ts'
+export type { App, AppInput, ConfigInput, Hooks, QueueInput, WorkerInput } from './config/options.ts'
 export { defineApp, defineConfig, type MocaConfig } from './config/config.ts'
 export { defineDoctype, type Doctype, type DoctypeOptions } from './doctype.ts'
 export {
@@ -12,6 +12,7 @@ export {
   EnqueueError,
   type ErrorCode,
   HandlerTimeoutError,
+  HookError,
   LayoutError,
   LeaseLostError,
   MocaError,
@@ -35,6 +36,7 @@ export {
   type Subscription,
   type SubscriptionOptions,
 } from './events/subscription.ts'
+export type { PublishCallFacts, PublishHook } from './events/publish-hook.ts'
 export { cancel, fail, retry, snooze } from './job/control-flow.ts'
 export type { Duration } from './job/duration.ts'
 export type { EnqueueOptions } from './job/enqueue-options.ts'
@@ -47,6 +49,7 @@ export {
   type JobInfo,
   type JobOptions,
 } from './job/job.ts'
+export type { AttemptHook, EnqueueCallFacts, EnqueueHook, EnqueueItem } from './job/job-hooks.ts'
 export type { RetryOptions } from './job/retry-policy.ts'
 export type { Logger } from './logger.ts'
 export { createMoca, type Moca, type MocaOptions } from './moca.ts'

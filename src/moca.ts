@@ -59,15 +59,16 @@ export class Moca {
     this.config = resolveConfig(input)
     this.log = logger
     this.losses = new LossDetector(logger, onLoss)
-    const { redis, namespace, queue, queues, postgres, outbox, events } = this.config
+    const { redis, namespace, queue, queues, postgres, outbox, events, hooks } = this.config
     this.#link = linkNamespace({ redis, namespace, role: 'producer', losses: this.losses, log: logger })
-    this.outbox = new Outbox({ schema: postgres.schema, source: events.source, maxBytes: outbox.maxBytes })
+    const { schema } = postgres
+    this.outbox = new Outbox({ schema, source: events.source, maxBytes: outbox.maxBytes, hooks })
     const maxWaiting = Object.fromEntries(Object.entries(queues).map(([name, { maxWaiting }]) => [name, maxWaiting]))
     const counts = new ConfirmedCounts(this.losses)
     const producing = { ...queue, maxWaiting }
     this.#producer = new Producer({ link: this.#link, counts, clock: systemClock, options: producing })
     const reader = new QueueReader(namespace, () => this.#link.ready(redis.connectTimeoutMs))
-    this.queue = new JobQueue(this.#producer, new Inspector(reader))
+    this.queue = new JobQueue(this.#producer, new Inspector(reader), hooks.enqueue)
 
     const timeoutMs = queue.enqueueTimeoutMs
     const receiver = new Receiver({ link: this.#link, counts, clock: systemClock, maxWaiting, timeoutMs })
@@ -99,6 +100,7 @@ export class Moca {
       mirror,
       history: this.#database && new EventLog(this.#database, postgres.schema),
       replay: { receiver, registry: mirror ?? copy },
+      hooks: hooks.publish,
       log: logger,
     })
   }

@@ -1,3 +1,4 @@
+import { tellBackends } from '../processes/backends.ts'
 import { runOutboxProcess } from '../processes/outbox.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
@@ -12,6 +13,7 @@ export interface OutboxStartOptions {
 /** Relays what was recorded until asked to stop. Its log is its output. */
 export async function startOutbox(context: Context, options: OutboxStartOptions): Promise<ExitCode> {
   const { stop, log, input } = await beginLongRunning(context)
+  tellBackends(await context.config(), log)
   await runOutboxProcess({
     input,
     log,

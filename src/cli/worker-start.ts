@@ -1,3 +1,4 @@
+import { tellBackends } from '../processes/backends.ts'
 import { runWorkerProcess } from '../processes/worker.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
@@ -15,6 +16,7 @@ export interface WorkerStartOptions {
 /** Runs the jobs of the configuration's apps until asked to stop. Its log is its output. */
 export async function startWorker(context: Context, options: WorkerStartOptions): Promise<ExitCode> {
   const { stop, log, input } = await beginLongRunning(context)
+  tellBackends(await context.config(), log)
   await runWorkerProcess({
     input,
     log,

@@ -1,6 +1,8 @@
 import { z } from 'zod'
+import type { PublishHook } from '../events/publish-hook.ts'
 import { type Duration, parseDuration } from '../job/duration.ts'
-import type { App } from './options.ts'
+import type { AttemptHook, EnqueueHook } from '../job/job-hooks.ts'
+import type { App, Hooks } from './options.ts'
 
 // The message of every rule is what was expected; config-issues.ts puts the place and the value found before it.
 
@@ -137,6 +139,25 @@ const app = rule<App>(
   'an app made by defineApp',
 )
 
+const HOOK_KINDS: readonly string[] = ['enqueue', 'attempt', 'publish']
+
+export const HOOKS_EXPECTED = `an object of functions { ${HOOK_KINDS.join(', ')} }`
+
+export function isHooks(value: unknown): value is Hooks {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  return Object.entries(value).every(
+    ([kind, hook]) => HOOK_KINDS.includes(kind) && (hook === undefined || typeof hook === 'function'),
+  )
+}
+
+const hookFunction = <H>() =>
+  rule<H>((value) => typeof value === 'function', 'a function (what is done, next)').optional()
+
+const hooks = z.strictObject(
+  { enqueue: hookFunction<EnqueueHook>(), attempt: hookFunction<AttemptHook>(), publish: hookFunction<PublishHook>() },
+  HOOKS_EXPECTED,
+)
+
 const queue = z.strictObject(
   {
     enqueueTimeout: duration('1ms').default(5_000),
@@ -201,6 +222,7 @@ export const configSchema = z
       history: history.prefault({}),
       outbox: outbox.prefault({}),
       events: events.prefault({}),
+      hooks: hooks.prefault({}),
     },
     'an object, as defineConfig takes it',
   )

@@ -57,6 +57,22 @@ test('is frozen all through', () => {
   }
 })
 
+test('puts the hooks of the configuration before those of its apps', () => {
+  const attempt = () => {}
+  const apps = ['billing', 'shop'].map((name) => defineApp({ name, handlers, hooks: { attempt } }))
+  const { hooks } = resolveConfig({ apps, hooks: { attempt, publish: attempt } }, {})
+  assert.deepEqual(
+    hooks.attempt.map(({ owner }) => owner),
+    ['the configuration', 'app billing', 'app shop'],
+  )
+  assert.deepEqual([hooks.enqueue.length, hooks.publish.length], [0, 1])
+  assert.ok(Object.isFrozen(hooks) && Object.isFrozen(hooks.attempt))
+  assert.throws(
+    () => defineApp({ name: 'x', handlers, hooks: { run: attempt } as never }),
+    /hooks must be an object of functions/,
+  )
+})
+
 test('reads durations as milliseconds or as text', () => {
   const { worker } = resolveConfig({ worker: { lease: 10_000, grace: '1.5s', softTimeout: 0 } }, {})
   assert.equal(worker.leaseMs, 10_000)
@@ -177,6 +193,8 @@ const REFUSED: [string, unknown, RegExp][] = [
     { outbox: { lease: '5s', pollInterval: '1001ms' } },
     /outbox\.pollInterval: expected at most a fifth of lease \(5000 ms\)/,
   ],
+  ['a hook that is no function', { hooks: { attempt: 'log' } }, /hooks\.attempt: expected a function .*; found "log"/],
+  ['a hook around something else', { hooks: { atempt: () => {} } }, /hooks\.atempt: .* did you mean attempt\?/],
   [
     'sending again what is gone',
     { outbox: { retention: { age: '1d' }, redriveMax: '2d' } },
@@ -244,13 +262,14 @@ test('refuses doctypes of one name, or of one table', () => {
 
 test('defineApp refuses what is no app', () => {
   const good = { name: 'shop', jobs: [sendInvoice], handlers }
-  assert.deepEqual(defineApp(good), { ...good, subscriptions: [], doctypes: [] })
+  assert.deepEqual(defineApp(good), { ...good, subscriptions: [], doctypes: [], hooks: {} })
   assert.deepEqual(defineApp({ name: 'a', handlers }), {
     name: 'a',
     jobs: [],
     subscriptions: [],
     doctypes: [],
     handlers,
+    hooks: {},
   })
   assert.throws(() => defineApp({ ...good, subscriptions: [sendInvoice] as never }), /made by defineSubscription/)
   assert.throws(() => defineApp({ ...good, doctypes: [{ name: 'City' }] as never }), /made by defineDoctype/)

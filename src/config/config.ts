@@ -2,9 +2,12 @@ import { ConfigError } from '../errors.ts'
 import type { Doctype } from '../doctype.ts'
 import type { Subscription } from '../events/subscription.ts'
 import type { Job } from '../job/job.ts'
-import { configSchema } from './config-schema.ts'
+import type { PublishHook } from '../events/publish-hook.ts'
+import type { OwnedHook } from '../hook.ts'
+import type { AttemptHook, EnqueueHook } from '../job/job-hooks.ts'
+import { configSchema, HOOKS_EXPECTED, isHooks } from './config-schema.ts'
 import { explainIssues } from './config-issues.ts'
-import type { App, AppInput, ConfigInput, QueueInput } from './options.ts'
+import type { App, AppInput, ConfigInput, Hooks, QueueInput } from './options.ts'
 
 /** A configuration, complete: every default filled in, durations in ms, frozen. */
 export interface MocaConfig {
@@ -45,6 +48,12 @@ export interface MocaConfig {
     readonly healthHost: string | undefined
   }
   readonly events: { readonly source: string | undefined; readonly perDoctypeTopics: boolean }
+  /** Of the configuration, then of its apps: the first is outermost. */
+  readonly hooks: {
+    readonly enqueue: readonly OwnedHook<EnqueueHook>[]
+    readonly attempt: readonly OwnedHook<AttemptHook>[]
+    readonly publish: readonly OwnedHook<PublishHook>[]
+  }
 }
 
 export interface PostgresConfig {
@@ -85,9 +94,10 @@ const APP_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/
  * @example defineApp({ name: 'billing', jobs: [sendInvoice], subscriptions: [orderMails], handlers: () => import("./handlers.ts") })
  */
 export function defineApp(input: AppInput): App {
-  const { name, jobs = [], subscriptions = [], doctypes = [], handlers, ...unknown } = input
+  const { name, jobs = [], subscriptions = [], doctypes = [], handlers, hooks = {}, ...unknown } = input
   const strange = Object.keys(unknown)[0]
-  if (strange !== undefined) refuseApp(strange, 'left out; known are name, jobs, subscriptions, doctypes, handlers')
+  if (strange !== undefined)
+    refuseApp(strange, 'left out; known are name, jobs, subscriptions, doctypes, handlers, hooks')
   if (typeof name !== 'string' || !APP_NAME.test(name))
     refuseApp('name', '1 to 64 of a-z 0-9 _ -, beginning with a letter or digit')
   if (!Array.isArray(jobs) || !jobs.every(isJob)) refuseApp('jobs', 'a list of jobs made by defineJob')
@@ -96,12 +106,14 @@ export function defineApp(input: AppInput): App {
   if (!Array.isArray(doctypes) || !doctypes.every(isDoctype))
     refuseApp('doctypes', 'a list of doctypes made by defineDoctype')
   if (typeof handlers !== 'function') refuseApp('handlers', 'a function that imports the module with the handlers')
+  if (!isHooks(hooks)) refuseApp('hooks', HOOKS_EXPECTED)
   return Object.freeze({
     name,
     jobs: Object.freeze([...jobs]),
     subscriptions: Object.freeze([...subscriptions]),
     doctypes: Object.freeze([...doctypes]),
     handlers,
+    hooks: Object.freeze({ ...hooks }),
   })
 }
 
@@ -207,7 +219,7 @@ function mergeQueues(queues: Record<string, unknown>): Record<string, unknown> {
 type Parsed = ReturnType<typeof configSchema.parse>
 
 function complete(parsed: Parsed): MocaConfig {
-  const { namespace, redis, postgres, queues, apps, queue, worker, history, outbox, events } = parsed
+  const { namespace, redis, postgres, queues, apps, queue, worker, history, outbox, events, hooks } = parsed
   return {
     namespace,
     redis: { url: redis.url, connectTimeoutMs: redis.connectTimeout, replyTimeoutMs: redis.replyTimeout },
@@ -257,7 +269,23 @@ function complete(parsed: Parsed): MocaConfig {
       healthHost: outbox.healthHost,
     },
     events: { source: events.source, perDoctypeTopics: events.perDoctypeTopics },
+    hooks: completeHooks(hooks, apps),
   }
+}
+
+function completeHooks(own: Hooks, apps: readonly App[]): MocaConfig['hooks'] {
+  const all = [
+    { owner: 'the configuration', hooks: own },
+    ...apps.map(({ name, hooks }) => ({ owner: `app ${name}`, hooks })),
+  ]
+  const of = <Kind extends keyof Hooks>(kind: Kind) =>
+    Object.freeze(
+      all.flatMap(({ owner, hooks }) => {
+        const run = hooks?.[kind]
+        return run ? [Object.freeze({ owner, run })] : []
+      }),
+    )
+  return { enqueue: of('enqueue'), attempt: of('attempt'), publish: of('publish') }
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {

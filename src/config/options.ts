@@ -1,7 +1,9 @@
 import type { Doctype } from '../doctype.ts'
+import type { PublishHook } from '../events/publish-hook.ts'
 import type { Subscription } from '../events/subscription.ts'
 import type { Duration } from '../job/duration.ts'
 import type { Job } from '../job/job.ts'
+import type { AttemptHook, EnqueueHook } from '../job/job-hooks.ts'
 
 /** What an application writes in `moca.config.ts`. Everything is optional. Durations: milliseconds, or `'500ms'` `'30s'` `'5m'` `'2h'` `'1d'`. */
 export interface ConfigInput {
@@ -28,6 +30,18 @@ export interface ConfigInput {
   /** The log of what transactions recorded, and how relays send it on. */
   readonly outbox?: OutboxInput
   readonly events?: EventsInput
+  /** Code around what Moca does. Outermost; then those of the apps, in the order of the list. */
+  readonly hooks?: Hooks
+}
+
+/** Code of an application around what Moca does: each gets what is done, and `next`, which does it. Default: none. */
+export interface Hooks {
+  /** Around each call that enqueues, in the process of the caller, e.g. to add headers. Jobs that SQL records, and those that Moca makes itself, are not enqueued by a call. */
+  readonly enqueue?: EnqueueHook | undefined
+  /** Around each attempt's handler, in the worker, e.g. to open a context. */
+  readonly attempt?: AttemptHook | undefined
+  /** Around each call that emits or records events, in the process of the caller. */
+  readonly publish?: PublishHook | undefined
 }
 
 export interface RedisInput {
@@ -145,6 +159,7 @@ export interface App {
   readonly subscriptions: readonly Subscription[]
   readonly doctypes: readonly Doctype[]
   readonly handlers: AppInput['handlers']
+  readonly hooks: Hooks | undefined
 }
 
 export interface AppInput {
@@ -158,4 +173,6 @@ export interface AppInput {
   readonly doctypes?: readonly Doctype[]
   /** Loaded by workers only, so that producers do not carry worker code. The handlers are the exports of the module. */
   readonly handlers: () => Promise<object>
+  /** Code around what Moca does for any app, wherever this app is in the configuration. */
+  readonly hooks?: Hooks
 }

@@ -7,6 +7,7 @@ import type { Envelope, EventInput } from './event.ts'
 import type { EventBackend, Gap, Listening } from './event-backend.ts'
 import type { EventHistory, HistoryFilter } from './event-history.ts'
 import { SubscriptionSet } from './fan-out.ts'
+import { type PublishHooks, publishThrough } from './publish-hook.ts'
 import { Replayer, type ReplayerDeps, type ReplayOptions, type ReplayResult } from './replayer.ts'
 import { doctypeTopic, TopicSet } from './topic.ts'
 import type { SubscriptionMirror } from './subscription-mirror.ts'
@@ -22,6 +23,7 @@ export interface EventsDeps {
   /** Undefined: nothing keeps events. */
   readonly history: EventHistory | undefined
   readonly replay: Pick<ReplayerDeps, 'receiver' | 'registry'>
+  readonly hooks: PublishHooks
   readonly log: Logger
 }
 
@@ -57,7 +59,10 @@ export class Events {
    * @example await moca.events.emit('shop.orders', { type: 'order.paid', key: 'order:42', data: { total: 12 } })
    */
   emit<Data>(topic: string, event: EventInput<Data>): Promise<{ readonly id: string }> {
-    return this.#deps.emitter.emit(topic, event)
+    const { emitter, hooks } = this.#deps
+    if (hooks.length === 0) return emitter.emit(topic, event)
+    const facts = { topic, events: [event], isRecorded: false }
+    return publishThrough(hooks, facts, ([changed]) => emitter.emit(topic, changed as EventInput))
   }
 
   /**

@@ -267,3 +267,48 @@ test('what cannot run a statement is refused, and where there is an adapter, it 
   await assert.rejects(record({ query: async () => ({}) }), /must resolve with rows, or { rows }; found an object/)
   await assert.rejects(record({ query: async () => [] }), /must resolve with rows/)
 })
+
+test('hooks run around what is recorded, and say so', async (t) => {
+  const { database } = await openScene(t)
+  const calls: unknown[] = []
+  const hooked = new Outbox({
+    schema: 'moca',
+    source: undefined,
+    maxBytes: 1_000,
+    hooks: {
+      enqueue: [
+        {
+          owner: 'the configuration',
+          run: ({ job, queue, items, isRecorded }, next) => {
+            calls.push([job.type, queue, items.length, isRecorded])
+            return next(items.map((item) => ({ ...item, headers: { site: 'acme' } })))
+          },
+        },
+      ],
+      publish: [
+        {
+          owner: 'the configuration',
+          run: ({ topic, events, isRecorded }, next) => {
+            calls.push([topic, events.length, isRecorded])
+            return next(events.map((event) => ({ ...event, user: 'ada' })))
+          },
+        },
+      ],
+    },
+  })
+  await hooked.enqueue(database, sendInvoice, { orderId: '42' }, { queue: 'long', key: 'k', lock: true })
+  await hooked.record(database, 'shop.orders', { type: 'order.paid' })
+  await hooked.record(database, 'shop.orders', [{ type: 'a' }, { type: 'b' }])
+  assert.deepEqual(calls, [
+    ['invoice.send', 'long', 1, true],
+    ['shop.orders', 1, true],
+    ['shop.orders', 2, true],
+  ])
+  const rows = await database.query<Row>('select * from moca.outbox order by seq')
+  const { i: _id, ...options } = JSON.parse(rows[0]?.options ?? '{}') as Record<string, unknown>
+  assert.deepEqual(options, { k: 'k', h: '{"site":"acme"}' })
+  assert.deepEqual(
+    rows.slice(1).map(({ payload }) => JSON.parse(payload).user),
+    ['ada', 'ada', 'ada'],
+  )
+})

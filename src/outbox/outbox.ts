@@ -1,8 +1,10 @@
 import { MocaError, OptionError } from '../errors.ts'
 import type { EventInput } from '../events/event.ts'
+import { type PublishHooks, publishThrough } from '../events/publish-hook.ts'
 import { describeValue } from '../job/describe-value.ts'
 import { type EnqueueOptions, type OptionsPlace, parseEnqueueOptions, requireOptions } from '../job/enqueue-options.ts'
 import { type Job, requireJob } from '../job/job.ts'
+import { type EnqueueHooks, type EnqueueItem, enqueueThrough } from '../job/job-hooks.ts'
 import { requireQueueName } from '../job/job-id.ts'
 import { encodePayload } from '../job/payload.ts'
 import { encodeEventRequest, encodeJobRequest } from './record.ts'
@@ -17,6 +19,8 @@ export interface OutboxOptions {
   readonly source: string | undefined
   /** Longest event or payload. */
   readonly maxBytes: number
+  /** Around each call. Default: none. */
+  readonly hooks?: { readonly enqueue: EnqueueHooks; readonly publish: PublishHooks }
 }
 
 export interface RecordOptions {
@@ -79,10 +83,24 @@ export class Outbox {
     requireExecutor(tx, 'outbox.record')
     requireRecordOptions(options)
     const settings = { ...this.#options, lock: requireLock(options.lock) }
-    if (!isList(event)) return this.#run(tx, encodeEventRequest(topic, event, settings), event.type)
+    if (!isList(event)) {
+      const recordOne = ([one]: readonly EventInput[]) =>
+        this.#run(tx, encodeEventRequest(topic, one as EventInput, settings), one?.type)
+      return this.#publish(topic, [event], recordOne)
+    }
     if (event.length === 0) return []
-    const items = event.map((item, index) => atItem(index, () => encodeEventRequest(topic, item, settings)))
-    return JSON.parse(await this.#run(tx, `[${items.join(',')}]`, undefined)) as string[]
+    return this.#publish(topic, event, async (events) => {
+      const items = events.map((item, index) => atItem(index, () => encodeEventRequest(topic, item, settings)))
+      return JSON.parse(await this.#run(tx, `[${items.join(',')}]`, undefined)) as string[]
+    })
+  }
+
+  #publish<Result>(
+    topic: string,
+    events: readonly EventInput[],
+    record: (events: readonly EventInput[]) => Promise<Result>,
+  ): Promise<Result> {
+    return publishThrough(this.#options.hooks?.publish ?? [], { topic, events, isRecorded: true }, record)
   }
 
   /**
@@ -100,17 +118,22 @@ export class Outbox {
     const contract = job as unknown as Job<never, unknown>
     requireJob(contract, 'outbox.enqueue')
     requireOptions(options, 'outbox.enqueue')
-    refuseIdempotencyKey(options.idempotencyKey)
     const queue = options.queue === undefined ? job.queue : requireQueueName(options.queue)
-    const { lock, ...jobOptions } = options
-    const request = encodeJobRequest({
-      type: job.type,
-      queue,
-      options: parseEnqueueOptions(jobOptions, contract, PLACE),
-      payload: await encodePayload(contract, payload, this.#options.maxBytes, 'outbox.maxBytes'),
-      lock: requireLock(lock),
+    const { lock, queue: _queue, ...jobOptions } = options
+    const facts = { job: contract, queue, items: [{ ...jobOptions, payload }], isRecorded: true }
+    const id = await enqueueThrough(this.#options.hooks?.enqueue ?? [], facts, async ([item]) => {
+      const { payload: changed, ...chosen } = item as EnqueueItem
+      refuseIdempotencyKey(chosen.idempotencyKey)
+      const request = encodeJobRequest({
+        type: job.type,
+        queue,
+        options: parseEnqueueOptions(chosen, contract, PLACE),
+        payload: await encodePayload(contract, changed, this.#options.maxBytes, 'outbox.maxBytes'),
+        lock: requireLock(lock),
+      })
+      return this.#run(tx, request, job.type)
     })
-    return { id: await this.#run(tx, request, job.type), status: 'recorded' }
+    return { id, status: 'recorded' }
   }
 
   async #run(tx: SqlExecutor, request: string, type: string | undefined): Promise<string> {

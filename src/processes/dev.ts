@@ -12,6 +12,7 @@ import { DevFolder, FolderTakenError } from './dev/dev-folder.ts'
 import { startDevPostgres } from './dev/dev-postgres.ts'
 import { startDevRedis } from './dev/dev-redis.ts'
 import type { DevServer } from './dev/dev-server.ts'
+import { tellBackends } from './backends.ts'
 import { runOutboxProcess } from './outbox.ts'
 import { aborted } from './start-up.ts'
 import { runWorkerProcess } from './worker.ts'
@@ -65,6 +66,7 @@ async function runWithServers(
     if (postgres) overrideEnvironment('DATABASE_URL', postgres.url)
     const config = resolveConfig(input)
     tellConfigured(config, named, log)
+    tellBackends(config, log)
     await migrateSchema(config, log)
     await folder?.tellVariables({
       ...(redis && { REDIS_URL: redis.url }),

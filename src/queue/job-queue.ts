@@ -1,6 +1,7 @@
-import type { Job } from '../job/job.ts'
+import { type Job, requireJob } from '../job/job.ts'
+import { type EnqueueHooks, type EnqueueItem, enqueueThrough } from '../job/job-hooks.ts'
 import type { BulkResult, PurgeFilter, RetryFilter } from './inspector/bulk-move.ts'
-import type { EnqueueOptions } from '../job/enqueue-options.ts'
+import { type EnqueueOptions, requireOptions } from '../job/enqueue-options.ts'
 import type { Inspector, LossReport, QueueCounts, WorkerView } from './inspector/inspector.ts'
 import type { JobPage, ListFilter } from './inspector/job-list.ts'
 import type { JobView } from './inspector/job-view.ts'
@@ -10,10 +11,12 @@ import type { EnqueueResult, Producer } from './producer/producer.ts'
 export class JobQueue {
   readonly #producer: Producer
   readonly #inspector: Inspector
+  readonly #hooks: EnqueueHooks
 
-  constructor(producer: Producer, inspector: Inspector) {
+  constructor(producer: Producer, inspector: Inspector, hooks: EnqueueHooks) {
     this.#producer = producer
     this.#inspector = inspector
+    this.#hooks = hooks
   }
 
   /**
@@ -26,7 +29,8 @@ export class JobQueue {
     payload: Input,
     options?: EnqueueOptions & { readonly queue?: string },
   ): Promise<EnqueueResult> {
-    return this.#producer.enqueue(job, payload, options)
+    if (this.#hooks.length === 0) return this.#producer.enqueue(job, payload, options)
+    return this.#enqueueThroughHooks(job, payload, options)
   }
 
   /** Enqueues many jobs of one kind in order; each 1,000 (or 8 MiB) are accepted all or none. Rejects as `enqueue` does. */
@@ -35,7 +39,43 @@ export class JobQueue {
     items: readonly ({ readonly payload: Input } & EnqueueOptions)[],
     options?: { readonly queue?: string },
   ): Promise<EnqueueResult[]> {
-    return this.#producer.enqueueMany(job, items, options)
+    // What is no list is the producer's to refuse.
+    if (this.#hooks.length === 0 || !Array.isArray(items)) return this.#producer.enqueueMany(job, items, options)
+    return this.#enqueueManyThroughHooks(job, items, options)
+  }
+
+  async #enqueueThroughHooks<Input>(
+    job: Job<Input, unknown>,
+    payload: Input,
+    options: EnqueueOptions & { readonly queue?: string } = {},
+  ): Promise<EnqueueResult> {
+    requireJob(job as unknown as Job<never, unknown>, 'enqueue')
+    requireOptions(options, 'enqueue')
+    const { queue = job.queue, ...rest } = options
+    const facts = {
+      job: job as unknown as Job<never, unknown>,
+      queue,
+      items: [{ ...rest, payload }],
+      isRecorded: false,
+    }
+    return enqueueThrough(this.#hooks, facts, ([item]) => {
+      const { payload: changed, ...chosen } = item as EnqueueItem<Input>
+      return this.#producer.enqueue(job, changed, { ...chosen, queue })
+    })
+  }
+
+  async #enqueueManyThroughHooks<Input>(
+    job: Job<Input, unknown>,
+    items: readonly EnqueueItem<Input>[],
+    options: { readonly queue?: string } = {},
+  ): Promise<EnqueueResult[]> {
+    requireJob(job as unknown as Job<never, unknown>, 'enqueueMany')
+    requireOptions(options, 'enqueueMany')
+    const { queue = job.queue } = options
+    const facts = { job: job as unknown as Job<never, unknown>, queue, items, isRecorded: false }
+    return enqueueThrough(this.#hooks, facts, (changed) =>
+      this.#producer.enqueueMany(job, changed as readonly EnqueueItem<Input>[], options),
+    )
   }
 
   /**
