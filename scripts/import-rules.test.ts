@@ -19,7 +19,7 @@ test('accepts imports that point down', () => {
 test('refuses an import that points up, a type and a lazy one too, and names its line', () => {
   const up = "import { errors } from '../errors.ts'\nimport type {\n  Key,\n} from '../queue/keys.ts'\n"
   assert.deepEqual(problems({ 'src/errors.ts': '', 'src/queue/keys.ts': '', 'src/job/job.ts': up }), [
-    "src/job/job.ts:2 imports '../queue/keys.ts': job may use only errors, clock, logger of src",
+    "src/job/job.ts:2 imports '../queue/keys.ts': job may use only errors, clock, logger, hook of src",
   ])
   const lazy = "const load = () => import('../queue/keys.ts')\n"
   assert.equal(problems({ 'src/queue/keys.ts': '', 'src/job/job.ts': lazy }).length, 1)
@@ -29,7 +29,7 @@ test('refuses an import that points up, a type and a lazy one too, and names its
 
 test('refuses that features import each other', () => {
   assert.deepEqual(problems({ 'src/queue/keys.ts': '', 'src/events/emitter.ts': "import '../queue/keys.ts'\n" }), [
-    "src/events/emitter.ts:1 imports '../queue/keys.ts': events may use only job, doctype, errors, clock, logger, service, redis of src",
+    "src/events/emitter.ts:1 imports '../queue/keys.ts': events may use only job, hook, doctype, errors, clock, logger, service, redis of src",
   ])
 })
 

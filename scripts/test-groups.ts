@@ -17,10 +17,15 @@ export type TestGroup = {
 export const TEST_GROUPS: TestGroup[] = [
   // Tests of commands run them as processes, dozens in a file: a busy machine takes several minutes.
   { name: 'unit', globs: ['src/**/*.test.ts'], fileLimitMs: 240_000 },
-  // What is SQL, once more on an older PostgreSQL than the embedded one.
+  // What is SQL, once more on an older PostgreSQL than the embedded one, and what needs a program that comes with it alone.
   {
     name: 'distribution',
-    globs: ['src/outbox/**/*.test.ts', 'src/postgres/**/*.test.ts', 'test/support/postgres-server.test.ts'],
+    globs: [
+      'src/outbox/**/*.test.ts',
+      'src/postgres/**/*.test.ts',
+      'test/support/postgres-server.test.ts',
+      'test/distribution/**/*.test.ts',
+    ],
     env: { MOCA_TEST_POSTGRES: 'distribution' },
     findLack: () =>
       findDistributionBin() ? undefined : "the distribution's PostgreSQL is not installed (npm run ensure-postgres)",

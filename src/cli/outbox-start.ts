@@ -13,13 +13,14 @@ export interface OutboxStartOptions {
 /** Relays what was recorded until asked to stop. Its log is its output. */
 export async function startOutbox(context: Context, options: OutboxStartOptions): Promise<ExitCode> {
   const { stop, log, input } = await beginLongRunning(context)
-  tellBackends(await context.config(), log)
-  await runOutboxProcess({
+  const settings = {
     input,
     log,
     stop,
     healthPort: parseWhole('--health-port', options.healthPort, 0, 65_535),
     healthHost: options.healthHost,
-  })
+  }
+  tellBackends(await context.config(), log)
+  await runOutboxProcess(settings)
   return EXIT.fine
 }

@@ -16,8 +16,7 @@ export interface WorkerStartOptions {
 /** Runs the jobs of the configuration's apps until asked to stop. Its log is its output. */
 export async function startWorker(context: Context, options: WorkerStartOptions): Promise<ExitCode> {
   const { stop, log, input } = await beginLongRunning(context)
-  tellBackends(await context.config(), log)
-  await runWorkerProcess({
+  const settings = {
     input,
     log,
     stop,
@@ -26,6 +25,8 @@ export async function startWorker(context: Context, options: WorkerStartOptions)
     isBurst: options.burst ?? false,
     healthPort: parseWhole('--health-port', options.healthPort, 0, 65_535),
     healthHost: options.healthHost,
-  })
+  }
+  tellBackends(await context.config(), log)
+  await runWorkerProcess(settings)
   return EXIT.fine
 }

@@ -167,7 +167,8 @@ test('does not try again what no other try can mend, nor a full queue', async ()
 })
 
 test('does not gather events without end while nobody takes them', async () => {
-  const { backend, emit } = open({ maxPending: 3, timeoutMs: 100 })
+  // Longer than its longest back-off.
+  const { backend, emit } = open({ maxPending: 3, timeoutMs: 1_000 })
   backend.isAway = true
   const waiting = [emit('a'), emit('b'), emit('c')]
   await assert.rejects(emit('d'), { name: EmitError.name, mayHaveBeenApplied: false, message: /3 events wait already/ })
