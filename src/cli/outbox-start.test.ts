@@ -74,6 +74,33 @@ test('moca-outbox is the same, and what a killed relay left is relayed by the ne
   assert.equal((await second.ended).code, 0)
 })
 
+test('what a killed relay had is taken over at once, however long its lease', async (t) => {
+  const database = await postgres.createDatabase(t)
+  const config = `import { defineConfig } from 'SRC/index.ts'\nexport default defineConfig({ outbox: { lease: '1h' } })\n`
+  const slow = await Project.make({ REDIS_URL: redis.url, DATABASE_URL: database.url }, { 'moca.config.ts': config })
+  t.after(() => slow.remove())
+  const env = { MOCA_NAMESPACE: 'taken-over' }
+  await slow.run(['migrate'], env)
+  const first = slow.start(['outbox', 'start'], env)
+  await first.said(/Relaying the outbox/)
+  await record(database, 1)
+  await using moca = createMoca({ namespace: 'taken-over', redis: { url: redis.url } })
+  await until(moca, 1)
+  const owners = () =>
+    database.query<{ relay: string }>('select distinct relay from moca.lease where relay is not null')
+  const [killed] = await owners()
+  const second = slow.start(['outbox', 'start'], env)
+  await waitFor(async () => (await owners()).length === 2, { describe: 'the second has its share', timeoutMs: 15_000 })
+  first.kill('SIGKILL')
+  await first.ended
+  const isOver = async () => (await owners()).every(({ relay }) => relay !== killed?.relay)
+  await waitFor(isOver, { describe: 'the second has all lanes', timeoutMs: 15_000 })
+  await record(database, 2)
+  await until(moca, 2)
+  second.kill('SIGTERM')
+  assert.equal((await second.ended).code, 0)
+})
+
 test('without PostgreSQL it says what is missing', async () => {
   const { code, stderr } = await project.run(['outbox', 'start'], { MOCA_NAMESPACE: 'none' })
   assert.equal(code, 2)

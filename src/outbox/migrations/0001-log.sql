@@ -148,8 +148,21 @@ create table :"schema".relay (
   started_at timestamptz not null default clock_timestamp(),
   alive_until timestamptz not null,
   host text not null,
-  pid integer not null
+  pid integer not null,
+  -- Its session in this server. Null: not known.
+  backend_pid integer,
+  backend_start timestamptz
 ) with (fillfactor = 50);
+
+-- A relay is alive when it said so less than a lease ago and its session is still there: that of a process that was killed ends at once.
+-- Of another role's session no start can be seen; then the lease alone decides.
+create function :"schema".is_alive(r :"schema".relay) returns boolean
+language sql volatile
+set search_path = pg_catalog, :"schema", pg_temp
+as $$
+  select r.alive_until > clock_timestamp() and (r.backend_pid is null or exists (
+    select from pg_stat_get_activity(r.backend_pid) a where a.backend_start is null or a.backend_start = r.backend_start))
+$$;
 
 -- Who owns a lane of a sink. Written when it changes hands.
 create table :"schema".lease (

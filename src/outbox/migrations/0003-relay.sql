@@ -270,14 +270,18 @@ begin
 end
 $$;
 
--- Says that a relay is alive until `lease_ms` from now, by the server's clock.
+-- Says that a relay is alive until `lease_ms` from now, by the server's clock, as long as this session lives.
 create function :"schema".renew_relay(given_id text, given_host text, given_pid integer, lease_ms integer) returns void
 language sql volatile
 set search_path = pg_catalog, :"schema", pg_temp
 as $$
-  insert into relay (id, alive_until, host, pid)
-  values (given_id, clock_timestamp() + lease_ms * interval '1 ms', given_host, given_pid)
-  on conflict (id) do update set alive_until = excluded.alive_until
+  insert into relay (id, alive_until, host, pid, backend_pid, backend_start)
+  select given_id, clock_timestamp() + lease_ms * interval '1 ms', given_host, given_pid, a.pid, a.backend_start
+  from pg_stat_get_activity(pg_backend_pid()) a
+  on conflict (id) do update set
+    alive_until = excluded.alive_until, backend_pid = excluded.backend_pid, backend_start = excluded.backend_start;
+  -- What killed processes left.
+  delete from relay where alive_until < clock_timestamp() - interval '1 day';
 $$;
 
 -- Takes lanes of a sink that nobody alive owns, as many as are this relay's share, and gives up what is above it.
@@ -294,7 +298,7 @@ declare
   owned integer;
 begin
   insert into lease (sink, lane) select given_sink, lane from generate_series(0, 15) lane on conflict do nothing;
-  select count(*) into alive from relay where alive_until > clock_timestamp();
+  select count(*) into alive from relay r where is_alive(r);
   share := ceil(16.0 / greatest(alive, 1));
   select count(*) into owned from lease where sink = given_sink and relay = given_relay;
   if owned > share then
@@ -305,7 +309,7 @@ begin
     where sink = given_sink and lane in (
       select lane from lease l
       where sink = given_sink and not exists (
-        select from relay r where r.id = l.relay and (r.alive_until > clock_timestamp() or r.id = given_relay))
+        select from relay r where r.id = l.relay and (is_alive(r) or r.id = given_relay))
       order by lane limit share - owned
       for update skip locked);
     -- What the owner before found is looked for anew.

@@ -3,7 +3,7 @@
 -- What waits is what the beginning of the lane's window does not see, without what of the window has been sent (decision 0031, and 0039
 -- for floors): the first branch reads the primary key (lane, seq) from there on, the second the index outbox_late.
 select
-  l.sink, l.lane, l.epoch, l.relay, coalesce(r.alive_until > clock_timestamp(), false) as is_owned, l.since as owned_since,
+  l.sink, l.lane, l.epoch, l.relay, r.id is not null and :"schema".is_alive(r) as is_owned, l.since as owned_since,
   coalesce(last.n, 0) as n, encode(last.digest, 'hex') as digest, last.n is null or a.n is not null as is_acked, last.at as intended_at,
   w.rows + case when p.is_other then last.rows else 0 end as waiting,
   least(w.oldest, case when p.is_other then last.at end) as oldest_at,

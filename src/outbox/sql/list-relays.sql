@@ -1,2 +1,2 @@
 -- Relays that are alive.
-select id, host, pid, started_at from :"schema".relay where alive_until > clock_timestamp() order by started_at
+select id, host, pid, started_at from :"schema".relay r where :"schema".is_alive(r) order by started_at
