@@ -72,7 +72,10 @@ export interface PostgresInput {
 export interface OutboxInput {
   /** A relay silent for so long has died, and its lanes go to others. Shorter: faster takeover, more false alarms. At least 1 s. Default 10 s. */
   readonly lease?: Duration
-  /** How often an idle relay looks for what is new. Shorter: less to wait, more looks (40 us of PostgreSQL each). At most a fifth of lease. Default 25 ms. */
+  /**
+   * How often a relay looks for what is new; an eighth as often when there has been nothing for 5 s. Shorter: less to wait, more looks
+   * (about 0.7 ms of processor each, most of it in the relay). At most a fifth of lease. Default 25 ms.
+   */
   readonly pollInterval?: Duration
   readonly retention?: {
     /** The log keeps what is younger: what Redis forgot can be sent again, events replayed. Longer: more disk. At least 1 h. Default 7 days. */

@@ -106,6 +106,12 @@ export class Lane {
     return this.pending === undefined && this.standstill === undefined
   }
 
+  /** Whether there is nothing to do until something new becomes visible. */
+  get isIdle(): boolean {
+    const hasWish = [...this.parkedKeys.values()].some(({ wish }) => wish !== undefined)
+    return this.isFree && this.takenAtMs === undefined && !this.place.to && this.catchUps.length === 0 && !hasWish
+  }
+
   /** The window to read next, or undefined when nothing can have become visible since the last look. */
   nextWindow(now: Tick & { readonly drawn: number }): Window | undefined {
     const { from, to, afterSeq } = this.place

@@ -5,7 +5,7 @@ import { CatchUp, Lane } from './lane.ts'
 import { type Plan, planCatchUp, planWindow, planWish } from './plan.ts'
 import type { IntentAnswer, IntentRequest, Look, RelayStore } from './relay-store.ts'
 import type { Sink } from './sinks/sink.ts'
-import type { Anchor, Tick } from './snapshot.ts'
+import { type Anchor, isNothingNew, type Tick } from './snapshot.ts'
 import type { BatchLimits, Window } from './window.ts'
 
 export interface RelaySettings {
@@ -35,6 +35,9 @@ const LIMITS: BatchLimits = { rows: 1_000, bytes: 8 * 1024 * 1024 }
 const LOOK_AROUND_MS = 1_000
 /** A lane that has been idle for so long says that its last batch was taken. */
 const ACK_AFTER_MS = 250
+/** After so long without anything new a relay looks less often (docs/decisions/0049-a-quiet-log.md). */
+const QUIET_AFTER_MS = 5_000
+const QUIET_FACTOR = 8
 /** What is under way when a relay stops may take so long to settle. */
 const SETTLE_MS = 2_000
 
@@ -54,9 +57,14 @@ export class RelaySession<Content> {
   #renewAtMs = -Infinity
   #lookAroundAtMs = -Infinity
   #wake: (() => void) | undefined
+  /** The last seq that was drawn when the log was looked at last. */
+  #drawn = -1
+  /** When something new was found last. */
+  #newsAtMs: number
 
   constructor(deps: SessionDeps<Content>) {
     this.#deps = deps
+    this.#newsAtMs = deps.clock.monotonicMs()
     this.#courier = new Courier({
       ...deps,
       onSettled: () => this.#wake?.(),
@@ -90,6 +98,7 @@ export class RelaySession<Content> {
     if (free.length === 0) return false
     const look = await this.#deps.store.look(await this.#newestAnchor())
     this.#deps.onLook?.()
+    this.#drawn = look.drawn
     if (await this.#hasNewLife(look)) return true
     if (await this.#join(free)) return true
     const plans = [...(await this.#planWishes(free)), ...(await this.#planWindows(free, look))]
@@ -204,6 +213,7 @@ export class RelaySession<Content> {
       lane.pending = { ...batch, logId, content }
       this.#courier.begin(lane)
     }
+    this.#newsAtMs = this.#deps.clock.monotonicMs()
     if (plans.some(({ window, refusedAgain }) => !window || refusedAgain.length > 0)) await this.#loadParkedKeys()
     onPass?.({ lanes: plans.length, rows: plans.reduce((sum, { batch }) => sum + batch.rows, 0) })
   }
@@ -249,7 +259,7 @@ export class RelaySession<Content> {
 
   /** What is due once in a while: the lease, the share of lanes, wishes, and whether the sink still has what it took. */
   async #lookAround(): Promise<void> {
-    const { store, clock, settings } = this.#deps
+    const { store, clock, settings, subscriptions } = this.#deps
     const now = clock.monotonicMs()
     if (now >= this.#renewAtMs) {
       await store.renew(settings)
@@ -258,20 +268,21 @@ export class RelaySession<Content> {
     if (now < this.#lookAroundAtMs) return
     this.#lookAroundAtMs = now + LOOK_AROUND_MS
     const idle = this.lanes.filter(({ isFree }) => isFree).map(({ number }) => number)
-    const owned = await store.shareLanes(idle)
+    const around = await store.lookAround(idle)
+    const { owned } = around
     for (const lane of this.lanes) if (owned.get(lane.number) !== lane.epoch) this.#lanes.delete(lane.number)
     const gained = [...owned.keys()].filter((number) => !this.#lanes.has(number))
     if (gained.length > 0) await this.#reload(gained, owned)
-    await this.#loadParkedKeys()
-    await this.#loadCatchUps()
-    await this.#deps.subscriptions.reload()
-    await this.#courier.comparePositions(this.lanes, await store.loadRedrives())
+    if (around.hasParkedKeys || this.lanes.some(({ parkedKeys }) => parkedKeys.size > 0)) await this.#loadParkedKeys()
+    if (around.hasCatchUps || this.lanes.some(({ catchUps }) => catchUps.length > 0)) await this.#loadCatchUps()
+    if (around.subscriptions !== (await subscriptions.version())) await subscriptions.reload()
+    await this.#courier.comparePositions(this.lanes, around.hasRedrives ? await store.loadRedrives() : new Map())
   }
 
   /** Begins lanes anew with what is written down. */
   async #reload(numbers: readonly number[], owned?: ReadonlyMap<number, number>): Promise<void> {
     const { store, log } = this.#deps
-    const epochs = owned ?? (await store.shareLanes([]))
+    const epochs = owned ?? (await store.lookAround([])).owned
     for (const number of numbers) this.#lanes.delete(number)
     const mine = numbers.filter((number) => epochs.has(number))
     if (mine.length === 0) return
@@ -315,11 +326,43 @@ export class RelaySession<Content> {
 
   /** Until there may be something new, or a courier has come back. */
   async #rest(signal: AbortSignal): Promise<void> {
+    do {
+      await this.#wait(this.#pollIntervalMs(), signal)
+      if (signal.aborted || !this.#isIdle) return
+      this.#courier.requireSound()
+      await this.#lookAround()
+    } while (this.#isIdle && (await this.#isNothingNew()))
+  }
+
+  #pollIntervalMs(): number {
+    const { clock, settings } = this.#deps
+    const { pollIntervalMs, leaseMs } = settings
+    if (clock.monotonicMs() - this.#newsAtMs < QUIET_AFTER_MS) return pollIntervalMs
+    return Math.min(pollIntervalMs * QUIET_FACTOR, leaseMs / 5)
+  }
+
+  /** No lane has anything to do, nor has a transaction drawn of which no lane knows. */
+  get #isIdle(): boolean {
+    return this.lanes.every(({ isIdle, seen }) => isIdle && seen.low === this.#drawn)
+  }
+
+  async #isNothingNew(): Promise<boolean> {
+    const { lanes } = this
+    if (lanes.length === 0) return true
+    const { snapshot, drawn } = await this.#deps.store.glance()
+    this.#deps.onLook?.()
+    if (lanes.every(({ seen }) => isNothingNew(seen, snapshot, drawn))) return true
+    this.#newsAtMs = this.#deps.clock.monotonicMs()
+    return false
+  }
+
+  /** A courier that comes back ends it. */
+  async #wait(mostMs: number, signal: AbortSignal): Promise<void> {
     const woken = new AbortController()
     const wake = () => woken.abort()
     this.#wake = wake
     signal.addEventListener('abort', wake, { once: true })
-    await this.#deps.clock.wait(this.#deps.settings.pollIntervalMs, woken.signal)
+    await this.#deps.clock.wait(mostMs, woken.signal)
     signal.removeEventListener('abort', wake)
     this.#wake = undefined
   }

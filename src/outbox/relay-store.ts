@@ -1,7 +1,7 @@
 import type { PostgresConnection } from '../postgres/connection.ts'
 import type { Standstill } from './lane.ts'
 import type { LogRow } from './log-row.ts'
-import { type Anchor, BEFORE_EVERYTHING, floorBelow, parseSnapshot, type Tick } from './snapshot.ts'
+import { type Anchor, BEFORE_EVERYTHING, floorBelow, parseSnapshot, type Snapshot, type Tick } from './snapshot.ts'
 import { loadStatements } from './statements.ts'
 import { type BatchLimits, mergeRows, type Reading, readArguments, type Window } from './window.ts'
 
@@ -67,6 +67,17 @@ export interface ParkedKey {
   readonly error: string
   readonly firstSeq: number
   readonly wish: 'retry' | 'skip' | 'discard' | undefined
+}
+
+/** What a relay finds when it looks around. */
+export interface Surroundings {
+  /** Lane -> epoch of all that it owns. */
+  readonly owned: ReadonlyMap<number, number>
+  /** The version of the set of subscriptions. */
+  readonly subscriptions: number
+  readonly hasParkedKeys: boolean
+  readonly hasCatchUps: boolean
+  readonly hasRedrives: boolean
 }
 
 /** What an operator wishes of a lane: that what its sink forgot is sent again from a batch on, however old it is. */
@@ -164,6 +175,7 @@ interface RawRow {
 
 const NAMES = [
   'look',
+  'glance',
   'anchor',
   'intend',
   'load-deployment',
@@ -177,7 +189,7 @@ const NAMES = [
   'read-unparked',
   'read-parked',
   'renew-relay',
-  'share-lanes',
+  'look-around',
   'leave',
   'load-redrives',
   'note-resent',
@@ -231,16 +243,21 @@ export class RelayStore {
     await this.#query('renew-relay', [this.#relay, host, pid, leaseMs])
   }
 
-  /** Takes free lanes up to this relay's share, or gives up what is above it, of those that it may. Returns lane -> epoch of all it owns. */
-  async shareLanes(giveUp: readonly number[]): Promise<ReadonlyMap<number, number>> {
-    const [row] = await this.#query<{ lanes: { lane: number; epoch: number }[] | null }>('share-lanes', [
-      this.#relay,
-      this.#sink,
-      giveUp,
-      this.#logId,
-    ])
-    if (row?.lanes === null) throw new Error('The log got another id: somebody ran moca outbox rebase')
-    return new Map((row?.lanes ?? []).map(({ lane, epoch }) => [lane, epoch]))
+  /** Takes free lanes up to this relay's share, or gives up what is above it, of those that it may; and says what else is to be looked at. */
+  async lookAround(giveUp: readonly number[]): Promise<Surroundings> {
+    type Raw = { lanes: { lane: number; epoch: number }[] | null; subscriptions: number } & {
+      [name in 'has_parked_keys' | 'has_catch_ups' | 'has_redrives']: boolean
+    }
+    const values = [this.#relay, this.#sink, giveUp, this.#logId]
+    const [row] = await this.#query<Raw>('look-around', values)
+    if (!row?.lanes) throw new Error('The log got another id: somebody ran moca outbox rebase')
+    return {
+      owned: new Map(row.lanes.map(({ lane, epoch }) => [lane, epoch])),
+      subscriptions: row.subscriptions,
+      hasParkedKeys: row.has_parked_keys,
+      hasCatchUps: row.has_catch_ups,
+      hasRedrives: row.has_redrives,
+    }
   }
 
   /** From which batch on an operator wants a lane to be sent again. */
@@ -287,6 +304,13 @@ export class RelayStore {
     if (anchor.xid >= snapshot.xmax) throw new Error(`Transaction ${anchor.xid} has not ended in ${row.snapshot}`)
     const floor = floorBelow(high, this.#floors)
     return { id: undefined, life, drawn, snapshot, low: anchor.low, high, floor, at }
+  }
+
+  /** What tells whether anything can be new since a look, for half its price. */
+  async glance(): Promise<{ readonly snapshot: Snapshot; readonly drawn: number }> {
+    const [row] = await this.#query<{ snapshot: string; drawn: number }>('glance', [])
+    if (!row) throw new Error('A glance returned nothing')
+    return { snapshot: parseSnapshot(row.snapshot), drawn: row.drawn }
   }
 
   /** The server's clock. */

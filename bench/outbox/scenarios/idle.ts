@@ -12,7 +12,8 @@ export const idle: Scenario = {
   run: measure,
 }
 
-const settleMs = 3_000
+/** A relay rests only when there has been nothing for a while. */
+const settleMs = 10_000
 
 async function measure(context: ScenarioContext): Promise<Sample> {
   const watchMs = context.isQuick ? 5_000 : 30_000

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { type Clock, systemClock } from '../../../src/clock.ts'
 import { LedgerSink } from '../../support/ledger-sink.ts'
 import { outboxScenes } from '../../support/outbox-scene.ts'
 import { waitFor } from '../../support/wait-for.ts'
@@ -39,4 +40,29 @@ test('an error that no answer of the sink explains is told, and relaying begins 
   const [id] = await scene.record([{ key: 'a' }])
   await waitFor(() => sink.ids.includes(id as string), { describe: 'the event', timeoutMs: 15_000 })
   assert.ok(told.some((line) => line.includes('a bug of the sink')))
+})
+
+test('looks less often when there has been nothing for a while, and at its usual pace after the first event', async (t) => {
+  const scene = await openScene(t)
+  const sink = new LedgerSink()
+  let aheadMs = 0
+  const waits: number[] = []
+  const clock: Clock = {
+    monotonicMs: () => performance.now() + aheadMs,
+    wallMs: () => Date.now(),
+    wait: (ms, signal) => {
+      waits.push(ms)
+      return systemClock.wait(Math.min(ms, 5), signal)
+    },
+  }
+  const isPace = (ms: number) => waits.slice(-20).every((wait) => wait === ms) && waits.length >= 20
+  scene.relay(sink, { clock, pollIntervalMs: 20 }).start()
+  const [first] = await scene.record([{ key: 'a' }])
+  await waitFor(() => sink.ids.includes(first as string), { describe: 'the first event' })
+  await waitFor(() => isPace(20), { describe: 'its usual pace' })
+  aheadMs = 6_000
+  await waitFor(() => isPace(160), { describe: 'the pace of a quiet log' })
+  const [second] = await scene.record([{ key: 'b' }])
+  await waitFor(() => sink.ids.includes(second as string), { describe: 'the second event' })
+  await waitFor(() => isPace(20), { describe: 'its usual pace again' })
 })

@@ -1,0 +1,3 @@
+-- Whether the log can have anything new: a snapshot, and the last seq that was drawn, read while the statement runs, after its snapshot was
+-- taken: rows that it does not know cannot be seen. Half the price of a look.
+select pg_current_snapshot()::text as snapshot, case when is_called then last_value else last_value - 1 end as drawn from :"schema".outbox_seq
