@@ -26,15 +26,16 @@ export const MAY_IMPORT: Record<string, readonly string[]> = {
 
   // What an application says of a table.
   doctype: ['job', 'errors'],
-  // Apps carry subscriptions and doctypes.
-  config: [...BASE, 'events'],
+  // Apps carry subscriptions, schedules and doctypes.
+  config: [...BASE, 'events', 'scheduler'],
   // The connection: reconnecting, deadlines, errors. It knows no key and no script.
   redis: [...BASE],
   // As redis: connections, transactions, errors. It knows no table.
   postgres: [...BASE],
 
   queue: [...BASE, 'config', 'redis'],
-  scheduler: [...BASE, 'config', 'redis'],
+  // Its settings are handed to it: the configuration knows its contracts.
+  scheduler: [...BASE, 'redis'],
   // Its settings are handed to it: the configuration knows its contracts.
   events: [...BASE, 'redis'],
   // Events are what it carries. Their side never looks back.
@@ -76,6 +77,7 @@ export const PACKAGE_OWNERS: Record<string, readonly string[]> = {
   '@redis/client': ['redis', 'queue'],
   pg: ['postgres'],
   commander: ['cli'],
+  croner: ['scheduler'],
   'cli-table3': ['cli'],
 }
 

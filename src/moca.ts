@@ -26,6 +26,8 @@ import { Producer } from './queue/producer/producer.ts'
 import { QueueReader } from './queue/inspector/queue-reader.ts'
 import { Receiver } from './queue/receiver/receiver.ts'
 import type { Link } from './redis/link.ts'
+import { ScheduleStore } from './scheduler/schedule-store.ts'
+import { Schedules } from './scheduler/schedules.ts'
 
 export interface MocaOptions extends ConfigInput {
   /** Where to log. A pino logger fits. Default: nowhere. */
@@ -39,6 +41,7 @@ export class Moca {
   readonly config: MocaConfig
   readonly queue: JobQueue
   readonly events: Events
+  readonly scheduler: Schedules
   /** Needs neither Redis nor a connection: it uses those of the transactions that it is given. */
   readonly outbox: Outbox
   readonly log: Logger
@@ -73,6 +76,12 @@ export class Moca {
     const timeoutMs = queue.enqueueTimeoutMs
     const receiver = new Receiver({ link: this.#link, counts, clock: systemClock, maxWaiting, timeoutMs })
     const access = new NamespaceAccess(this.#link, namespace, redis.connectTimeoutMs)
+    this.scheduler = new Schedules({
+      store: new ScheduleStore(access),
+      receiver,
+      clock: systemClock,
+      maxPayloadBytes: queue.maxPayloadBytes,
+    })
     // Those who emit go by what is in Redis: a copy of the rows in PostgreSQL where there are any.
     const copy = new RedisSubscriptions(access)
     this.#database = databaseOf(this.config)

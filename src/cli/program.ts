@@ -66,6 +66,11 @@ function describeProgram({ output }: Context, choose: Choose): Command {
     queue.addHelpText('after', examples('moca queue status', 'moca queue retry --all-failed --older-than 1h')),
     choose,
   )
+  const scheduler = program.command('scheduler').description('fire schedules, and look at them')
+  describeScheduler(
+    scheduler.addHelpText('after', examples('moca scheduler start', 'moca scheduler list-jobs')),
+    choose,
+  )
   const outbox = program.command('outbox').description('look at the outbox, and tell its relays what to do')
   describeOutbox(
     outbox.addHelpText('after', examples('moca outbox status --parked', 'moca outbox redrive --since 1h --dry-run')),
@@ -235,6 +240,69 @@ function describeQueue(queue: Command, choose: Choose): void {
     .argument('<job-id>')
     .addHelpText('after', examples('moca queue cancel default.0.1732464000000-5'))
     .action((id, _, command) => choose(command, (context) => cancelJob(context, id)))
+}
+
+function describeScheduler(scheduler: Command, choose: Choose): void {
+  scheduler
+    .command('start')
+    .description('fire schedules, or stand by while another scheduler does, until asked to stop')
+    .option('--health-port <port>', 'answer /healthz, /readyz and /metrics there')
+    .option('--health-host <address>', 'address for it (default: all)')
+    .addHelpText('after', examples('moca scheduler start', 'moca scheduler start --health-port 9091'))
+    .action((options, command) =>
+      choose(command, async (context) => {
+        const { startScheduler } = await import('./scheduler-start.ts')
+        return startScheduler(context, options)
+      }),
+    )
+  scheduler
+    .command('status')
+    .description('who leads, and when the next fire is; exit code 1 when nobody leads and something is to be fired')
+    .addHelpText('after', examples('moca scheduler status', 'moca scheduler status --json'))
+    .action((_, command) =>
+      choose(command, async (context) => {
+        const { showScheduler } = await import('./scheduler-list.ts')
+        return showScheduler(context)
+      }),
+    )
+  scheduler
+    .command('list-jobs')
+    .description('all schedules: when they fire next, and what became of their runs')
+    .addHelpText('after', examples('moca scheduler list-jobs', 'moca scheduler list-jobs --json'))
+    .action((_, command) =>
+      choose(command, async (context) => {
+        const { listSchedules } = await import('./scheduler-list.ts')
+        return listSchedules(context)
+      }),
+    )
+  scheduler
+    .command('trigger')
+    .description('enqueue the job of a schedule now, beside its instants')
+    .argument('<name>')
+    .addHelpText('after', examples('moca scheduler trigger nightly-report'))
+    .action((name, _, command) =>
+      choose(command, async (context) => {
+        const { triggerSchedule } = await import('./scheduler-change.ts')
+        return triggerSchedule(context, name)
+      }),
+    )
+  const switches = {
+    enable: 'let a schedule fire again, from now on',
+    disable: 'let a schedule not fire until it is enabled',
+  } as const
+  for (const to of ['enable', 'disable'] as const) {
+    scheduler
+      .command(to)
+      .description(switches[to])
+      .argument('<name>')
+      .addHelpText('after', examples(`moca scheduler ${to} nightly-report`))
+      .action((name, _, command) =>
+        choose(command, async (context) => {
+          const { switchSchedule } = await import('./scheduler-change.ts')
+          return switchSchedule(context, name, to)
+        }),
+      )
+  }
 }
 
 // Loaded when they run: only those who have PostgreSQL need them.

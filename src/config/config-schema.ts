@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { PublishHook } from '../events/publish-hook.ts'
 import { type Duration, parseDuration } from '../job/duration.ts'
 import type { AttemptHook, EnqueueHook } from '../job/job-hooks.ts'
+import { isSchedule, type Schedule } from '../scheduler/schedule.ts'
 import type { App, Hooks } from './options.ts'
 
 // The message of every rule is what was expected; config-issues.ts puts the place and the value found before it.
@@ -139,6 +140,14 @@ const app = rule<App>(
   'an app made by defineApp',
 )
 
+const scheduler = z.strictObject(
+  {
+    healthPort: whole(0, 65_535).optional(),
+    healthHost: text(/^[\w.:-]+$/, 'an address or host name').optional(),
+  },
+  'an object { healthPort, healthHost }',
+)
+
 const HOOK_KINDS: readonly string[] = ['enqueue', 'attempt', 'publish']
 
 export const HOOKS_EXPECTED = `an object of functions { ${HOOK_KINDS.join(', ')} }`
@@ -217,6 +226,10 @@ export const configSchema = z
       postgres: postgres.prefault({}),
       queues,
       apps: z.array(app, 'a list of apps made by defineApp').default([]),
+      schedules: z
+        .array(rule<Schedule>(isSchedule, 'a schedule made by defineSchedule'), 'a list of schedules')
+        .default([]),
+      scheduler: scheduler.prefault({}),
       queue: queue.prefault({}),
       worker: worker.prefault({}),
       history: history.prefault({}),
@@ -226,9 +239,21 @@ export const configSchema = z
     },
     'an object, as defineConfig takes it',
   )
-  .superRefine(({ apps, queues }, context) => {
+  .superRefine(({ apps, queues, schedules }, context) => {
     const refuse = (path: (string | number)[], expected: string) =>
       context.addIssue({ code: 'custom', path, message: expected })
+    const scheduleNames = new Set<string>()
+    const checkSchedules = (some: readonly Schedule[], path: (string | number)[]) => {
+      for (const { name, job } of some) {
+        if (scheduleNames.has(name)) refuse([...path, name], 'a name that no other schedule has')
+        scheduleNames.add(name)
+        if (!Object.hasOwn(queues, job.queue)) {
+          const known = Object.keys(queues).join(', ')
+          refuse([...path, name, 'queue'], `a queue of this configuration (${known}), not ${job.queue}`)
+        }
+      }
+    }
+    checkSchedules(schedules, ['schedules'])
     const names = new Set<string>()
     const owners = new Map<string, string>()
     const doctypeNames = new Map<string, string>()
@@ -236,6 +261,7 @@ export const configSchema = z
     for (const [index, { name, jobs, subscriptions = [], doctypes = [] }] of apps.entries()) {
       if (names.has(name)) refuse(['apps', index, 'name'], 'a name that no other app has')
       names.add(name)
+      checkSchedules(apps[index]?.schedules ?? [], ['apps', index, 'schedules'])
       const contracts = [
         ...jobs.map((job) => ({ job, path: ['jobs', job.type], unique: 'a type that no other job has' })),
         ...subscriptions.map((subscription) => ({

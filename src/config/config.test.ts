@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConfigError } from '../errors.ts'
+import { defineSchedule } from '../scheduler/schedule.ts'
 import { defineJob } from '../job/job.ts'
 import { defineSubscription } from '../events/subscription.ts'
 import { defineDoctype } from '../doctype.ts'
@@ -260,19 +261,35 @@ test('refuses doctypes of one name, or of one table', () => {
   )
 })
 
+test('a schedule has a name of its own, and a queue of the configuration', () => {
+  const job = defineJob({ type: 'report' })
+  const nightly = defineSchedule({ name: 'nightly', job, payload: 1, cron: '@daily' })
+  const app = defineApp({ name: 'a', jobs: [job], schedules: [nightly], handlers })
+  assert.deepEqual(resolveConfig({ apps: [app] }, {}).schedules, [nightly])
+  assert.match(
+    problem({ apps: [app], schedules: [nightly] }).message,
+    /nightly: expected a name that no other schedule/,
+  )
+  assert.match(problem({ schedules: [{ ...nightly }] }).message, /made by defineSchedule/)
+  const strange = defineSchedule({ name: 's', job: defineJob({ type: 's', queue: 'mail' }), payload: 1, every: '1m' })
+  assert.match(problem({ schedules: [strange] }).message, /schedules\.s\.queue: expected a queue of this configuration/)
+})
+
 test('defineApp refuses what is no app', () => {
   const good = { name: 'shop', jobs: [sendInvoice], handlers }
-  assert.deepEqual(defineApp(good), { ...good, subscriptions: [], doctypes: [], hooks: {} })
+  assert.deepEqual(defineApp(good), { ...good, subscriptions: [], doctypes: [], schedules: [], hooks: {} })
   assert.deepEqual(defineApp({ name: 'a', handlers }), {
     name: 'a',
     jobs: [],
     subscriptions: [],
     doctypes: [],
+    schedules: [],
     handlers,
     hooks: {},
   })
   assert.throws(() => defineApp({ ...good, subscriptions: [sendInvoice] as never }), /made by defineSubscription/)
   assert.throws(() => defineApp({ ...good, doctypes: [{ name: 'City' }] as never }), /made by defineDoctype/)
+  assert.throws(() => defineApp({ ...good, schedules: [{ name: 'a' }] as never }), /made by defineSchedule/)
   assert.throws(() => defineApp({ ...good, name: 'My Shop' }), /name must be 1 to 64/)
   assert.throws(() => defineApp({ ...good, jobs: ['invoice.send'] as never }), /made by defineJob/)
   assert.throws(() => defineApp({ ...good, handlers: {} as never }), /handlers must be a function/)

@@ -5,6 +5,7 @@ import type { Job } from '../job/job.ts'
 import type { PublishHook } from '../events/publish-hook.ts'
 import type { OwnedHook } from '../hook.ts'
 import type { AttemptHook, EnqueueHook } from '../job/job-hooks.ts'
+import { isSchedule, type Schedule } from '../scheduler/schedule.ts'
 import { configSchema, HOOKS_EXPECTED, isHooks } from './config-schema.ts'
 import { explainIssues } from './config-issues.ts'
 import type { App, AppInput, ConfigInput, Hooks, QueueInput } from './options.ts'
@@ -16,6 +17,9 @@ export interface MocaConfig {
   readonly postgres: PostgresConfig
   readonly queues: Readonly<Record<string, QueueConfig>>
   readonly apps: readonly App[]
+  /** Of the configuration, then of its apps. */
+  readonly schedules: readonly Schedule[]
+  readonly scheduler: { readonly healthPort: number | undefined; readonly healthHost: string | undefined }
   readonly queue: {
     readonly enqueueTimeoutMs: number
     readonly maxPayloadBytes: number
@@ -90,14 +94,14 @@ export function defineConfig(input: ConfigInput): ConfigInput {
 const APP_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/
 
 /**
- * Bundles an application's jobs, subscriptions and doctypes. Throws ConfigError for anything that cannot be used.
+ * Bundles an application's jobs, schedules, subscriptions and doctypes. Throws ConfigError for anything that cannot be used.
  * @example defineApp({ name: 'billing', jobs: [sendInvoice], subscriptions: [orderMails], handlers: () => import("./handlers.ts") })
  */
 export function defineApp(input: AppInput): App {
-  const { name, jobs = [], subscriptions = [], doctypes = [], handlers, hooks = {}, ...unknown } = input
+  const { name, jobs = [], subscriptions = [], doctypes = [], schedules = [], handlers, hooks = {}, ...unknown } = input
   const strange = Object.keys(unknown)[0]
   if (strange !== undefined)
-    refuseApp(strange, 'left out; known are name, jobs, subscriptions, doctypes, handlers, hooks')
+    refuseApp(strange, 'left out; known are name, jobs, schedules, subscriptions, doctypes, handlers, hooks')
   if (typeof name !== 'string' || !APP_NAME.test(name))
     refuseApp('name', '1 to 64 of a-z 0-9 _ -, beginning with a letter or digit')
   if (!Array.isArray(jobs) || !jobs.every(isJob)) refuseApp('jobs', 'a list of jobs made by defineJob')
@@ -105,6 +109,8 @@ export function defineApp(input: AppInput): App {
     refuseApp('subscriptions', 'a list of subscriptions made by defineSubscription')
   if (!Array.isArray(doctypes) || !doctypes.every(isDoctype))
     refuseApp('doctypes', 'a list of doctypes made by defineDoctype')
+  if (!Array.isArray(schedules) || !schedules.every(isSchedule))
+    refuseApp('schedules', 'a list of schedules made by defineSchedule')
   if (typeof handlers !== 'function') refuseApp('handlers', 'a function that imports the module with the handlers')
   if (!isHooks(hooks)) refuseApp('hooks', HOOKS_EXPECTED)
   return Object.freeze({
@@ -112,6 +118,7 @@ export function defineApp(input: AppInput): App {
     jobs: Object.freeze([...jobs]),
     subscriptions: Object.freeze([...subscriptions]),
     doctypes: Object.freeze([...doctypes]),
+    schedules: Object.freeze([...schedules]),
     handlers,
     hooks: Object.freeze({ ...hooks }),
   })
@@ -219,7 +226,21 @@ function mergeQueues(queues: Record<string, unknown>): Record<string, unknown> {
 type Parsed = ReturnType<typeof configSchema.parse>
 
 function complete(parsed: Parsed): MocaConfig {
-  const { namespace, redis, postgres, queues, apps, queue, worker, history, outbox, events, hooks } = parsed
+  const {
+    namespace,
+    redis,
+    postgres,
+    queues,
+    apps,
+    queue,
+    worker,
+    history,
+    outbox,
+    events,
+    hooks,
+    schedules,
+    scheduler,
+  } = parsed
   return {
     namespace,
     redis: { url: redis.url, connectTimeoutMs: redis.connectTimeout, replyTimeoutMs: redis.replyTimeout },
@@ -237,6 +258,8 @@ function complete(parsed: Parsed): MocaConfig {
       ]),
     ),
     apps,
+    schedules: [...schedules, ...apps.flatMap((app) => app.schedules ?? [])],
+    scheduler: { healthPort: scheduler.healthPort, healthHost: scheduler.healthHost },
     queue: {
       enqueueTimeoutMs: queue.enqueueTimeout,
       maxPayloadBytes: queue.maxPayloadBytes,

@@ -4,6 +4,7 @@ import type { Subscription } from '../events/subscription.ts'
 import type { Duration } from '../job/duration.ts'
 import type { Job } from '../job/job.ts'
 import type { AttemptHook, EnqueueHook } from '../job/job-hooks.ts'
+import type { Schedule } from '../scheduler/schedule.ts'
 
 /** What an application writes in `moca.config.ts`. Everything is optional. Durations: milliseconds, or `'500ms'` `'30s'` `'5m'` `'2h'` `'1d'`. */
 export interface ConfigInput {
@@ -16,6 +17,10 @@ export interface ConfigInput {
   readonly queues?: Readonly<Record<string, QueueInput>>
   /** Bundles of jobs, each made by `defineApp`. Workers started by the command line run their handlers. */
   readonly apps?: readonly App[]
+  /** Each made by `defineSchedule`, beside those of the apps. Schedulers define them when they start. Default: none. */
+  readonly schedules?: readonly Schedule[]
+  /** How schedules are fired. */
+  readonly scheduler?: SchedulerInput
   /** How jobs are accepted. */
   readonly queue?: ProducerInput
   /** How jobs are run. */
@@ -96,6 +101,13 @@ export interface OutboxInput {
   readonly healthHost?: string
 }
 
+export interface SchedulerInput {
+  /** Port for /healthz, /readyz and /metrics of scheduler processes. Default: none. */
+  readonly healthPort?: number
+  /** Address for that port. Default: all addresses, because probes come from outside. */
+  readonly healthHost?: string
+}
+
 export interface EventsInput {
   /** The `source` of events that name none, e.g. the application's name. 1 to 200 characters. Default: none. */
   readonly source?: string
@@ -155,12 +167,13 @@ export interface WorkerInput {
   readonly healthHost?: string
 }
 
-/** A bundle that an application installs: its jobs, subscriptions and doctypes, and where their handlers are. Made by `defineApp`. */
+/** A bundle that an application installs: its jobs, schedules, subscriptions and doctypes, and where their handlers are. Made by `defineApp`. */
 export interface App {
   readonly name: string
   readonly jobs: readonly Job[]
   readonly subscriptions: readonly Subscription[]
   readonly doctypes: readonly Doctype[]
+  readonly schedules: readonly Schedule[]
   readonly handlers: AppInput['handlers']
   readonly hooks: Hooks | undefined
 }
@@ -174,6 +187,8 @@ export interface AppInput {
   readonly subscriptions?: readonly Subscription[]
   /** Each made by `defineDoctype`. Their tables can be captured (`moca outbox capture`). Default: none. */
   readonly doctypes?: readonly Doctype[]
+  /** Each made by `defineSchedule`. Schedulers define them when they start. Default: none. */
+  readonly schedules?: readonly Schedule[]
   /** Loaded by workers only, so that producers do not carry worker code. The handlers are the exports of the module. */
   readonly handlers: () => Promise<object>
   /** Code around what Moca does for any app, wherever this app is in the configuration. */

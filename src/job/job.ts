@@ -1,3 +1,4 @@
+import type { ScheduledRun } from './scheduled.ts'
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { ConfigError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
@@ -160,6 +161,8 @@ export interface JobInfo {
   readonly queue: string
   readonly key: string | undefined
   readonly headers: Readonly<Record<string, string>>
+  /** Of which schedule and instant it is; undefined for a job of no schedule. */
+  readonly schedule: ScheduledRun | undefined
   /** When it was accepted, by the server's clock. */
   readonly enqueuedAt: Date
   /** How often a worker died with it. */

@@ -43,7 +43,7 @@ for (const { name, text, sha } of Object.values(loadScripts())) {
 
 // What ends a job's wait or life must work in a full server, else nothing ever frees memory. What adds jobs must not.
 test('only what accepts jobs is refused by a server without memory', () => {
-  const accepting = ['enqueue', 'relay', 'publish']
+  const accepting = ['enqueue', 'relay', 'publish', 'fire']
   for (const { name, text } of Object.values(loadScripts())) {
     const flags = /^#!lua(?: flags=([\w,-]+))?/.exec(text)?.[1]?.split(',') ?? []
     assert.equal(flags.includes('allow-oom') || flags.includes('no-writes'), !accepting.includes(name), name)

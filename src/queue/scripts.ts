@@ -21,6 +21,7 @@ export const SCRIPT_NAMES = [
   'relay',
   'publish',
   'reposition',
+  'fire',
 ] as const
 
 export type ScriptName = (typeof SCRIPT_NAMES)[number]

@@ -1,5 +1,7 @@
+import type { Fire } from '../../src/job/fire-receiver.ts'
 import type { ReceivedJob } from '../../src/job/job-receiver.ts'
 import { LARGE_PAYLOAD_BYTES } from '../../src/queue/entry.ts'
+import { fireValues } from '../../src/queue/receiver/fire-values.ts'
 import { formatPosition } from '../../src/queue/receiver/position.ts'
 import { ReceivedCall } from '../../src/queue/receiver/received-call.ts'
 import type { FailingCase, PreparedCall } from './failing-calls.ts'
@@ -65,6 +67,22 @@ function receivedJobs(nowMs: number): ReceivedJob[] {
 function receiving(jobs: readonly ReceivedJob[], header: object, maxWaiting?: number): PreparedCall {
   const call = new ReceivedCall(jobs, [{ topic: 't', text: '{}' }], { [QUEUE]: maxWaiting })
   return { header: { ...header, ...call.header }, args: call.values, brings: jobs.map(({ place }) => place) }
+}
+
+/** Schedules that are named after their jobs. `last`: what is noted of the last fire. */
+async function defineSchedule({ namespace }: ScriptScene, name: string, last: string): Promise<void> {
+  await namespace.command('HSET', `${namespace.prefix}schedules`, `s:${name}`, '1 1 {}')
+  await namespace.command('HSET', `${namespace.prefix}fires`, name, last)
+  await namespace.command('SET', `${namespace.prefix}leader`, '1 us')
+}
+
+function firing({ namespace }: ScriptScene, jobs: readonly ReceivedJob[], act: Fire['act']): PreparedCall {
+  const args = jobs.flatMap(({ type, payload, place, key, dueMs }) => {
+    const options = JSON.stringify({ i: place, k: key })
+    const base = { schedule: place, version: 1, instantMs: namespace.nowMs, act }
+    return fireValues({ ...base, type, options, payload, place, key, dueMs })
+  })
+  return { header: { q: QUEUE, n: jobs.length, max: 100, o: 'us' }, args, brings: jobs.map(({ place }) => place) }
 }
 
 const RELAY_HEADER = { unit: '0', log: 'log', n: 1, epoch: 1, rows: 1, digest: 'd' }
@@ -146,6 +164,41 @@ export const FAILING_CASES: readonly FailingCase[] = [
     async prepare(scene) {
       await scene.enqueue({ key: 'k' })
       return receiving(receivedJobs(scene.namespace.nowMs), RELAY_HEADER, 100)
+    },
+  },
+  {
+    name: 'fire: jobs of every kind',
+    script: 'fire',
+    async prepare(scene) {
+      await scene.enqueue({ key: 'k' })
+      const jobs = receivedJobs(scene.namespace.nowMs)
+      for (const { place } of jobs) await defineSchedule(scene, place, '0 ')
+      return firing(scene, jobs, 'enqueue')
+    },
+  },
+  {
+    name: 'fire: with the clock set back',
+    script: 'fire',
+    async prepare(scene) {
+      await scene.enqueue({})
+      scene.pass(-1_000)
+      const jobs = receivedJobs(scene.namespace.nowMs).slice(0, 1)
+      for (const { place } of jobs) await defineSchedule(scene, place, '0 ')
+      return firing(scene, jobs, 'enqueue')
+    },
+  },
+  {
+    name: 'fire: unless the job before is dead, or under way',
+    script: 'fire',
+    async prepare(scene) {
+      await scene.enqueue({ key: 'dies' })
+      const dead = await scene.readOne('a')
+      await scene.settle(dead, DEAD)
+      await scene.enqueue({ key: 'waits' })
+      const [after, behind] = receivedJobs(scene.namespace.nowMs) as [ReceivedJob, ReceivedJob]
+      await defineSchedule(scene, after.place, `0 ${QUEUE} ${dead.id}`)
+      await defineSchedule(scene, behind.place, '0 ')
+      return firing(scene, [after, behind], 'unless_busy')
     },
   },
   {

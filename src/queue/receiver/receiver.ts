@@ -1,5 +1,6 @@
 import type { Clock } from '../../clock.ts'
 import { EnqueueError, QueueFullError } from '../../errors.ts'
+import type { Fire, FireAnswer, FireOutcome, FireReceiver } from '../../job/fire-receiver.ts'
 import type {
   BatchAnswer,
   EmittedEvents,
@@ -13,6 +14,7 @@ import { relayKey } from '../keys.ts'
 import { mustReopen, type NamespaceConnection } from '../namespace.ts'
 import { explainFailure, wasRefusedUnapplied } from '../refusals.ts'
 import { loadScripts, type ScriptName } from '../scripts.ts'
+import { fireValues } from './fire-values.ts'
 import { formatPosition, parsePosition } from './position.ts'
 import { type MaxWaiting, ReceivedCall } from './received-call.ts'
 
@@ -37,8 +39,8 @@ interface Sending {
   isGivenUp: boolean
 }
 
-/** Accepts jobs that were recorded in an outbox or come of emitted events. Each call is one script: all of it, or nothing. */
-export class Receiver implements JobReceiver {
+/** Accepts jobs that were recorded in an outbox, or come of emitted events or schedules. Each call is one script: all of it, or nothing. */
+export class Receiver implements JobReceiver, FireReceiver {
   readonly #deps: ReceiverDeps
 
   constructor(deps: ReceiverDeps) {
@@ -103,6 +105,23 @@ export class Receiver implements JobReceiver {
         throw new EnqueueError('enqueue_timeout', text, sending.isSent, this.#deps.link.lastError)
       }
       throw explainFailure(error, 'event', sending.isSent)
+    }
+  }
+
+  async fire(leader: string | undefined, queue: string, fires: readonly Fire[]): Promise<FireAnswer> {
+    const header = JSON.stringify({ q: queue, n: fires.length, max: this.#deps.maxWaiting[queue], o: leader })
+    const args = [header, ...fires.flatMap(fireValues)]
+    const sending = this.#begin()
+    const send = async (open: NamespaceConnection): Promise<FireAnswer> => {
+      const [word, at, accepted, ...outcomes] = await open.connection.run<Reply>(loadScripts().fire, open.prefix, args)
+      if (word !== 'fired') return { status: word as 'standby' | 'full' }
+      if (!this.#deps.counts.confirm(open, queue, Number(accepted), Number(at))) open.destroy()
+      return { status: word, outcomes: outcomes as FireOutcome[] }
+    }
+    try {
+      return await this.#onOpen(sending, send)
+    } catch (error) {
+      throw explainFailure(error, 'fires', sending.isSent)
     }
   }
 

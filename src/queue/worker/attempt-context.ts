@@ -1,5 +1,6 @@
 import type { HandlerContext, JobInfo } from '../../job/job.ts'
 import { fenceOf, formatJobId } from '../../job/job-id.ts'
+import { scheduledRunOf } from '../../job/scheduled.ts'
 import type { Logger } from '../../logger.ts'
 import { type Attempt, attemptNumber } from './attempt.ts'
 
@@ -43,13 +44,16 @@ export class AttemptContext implements HandlerContext {
 }
 
 function describeJob({ lane, place, type, options, entry }: Attempt): JobInfo {
+  const headers = options.h === undefined ? {} : (JSON.parse(options.h) as Record<string, string>)
+  const enqueuedAt = new Date(options.at ?? Number.parseInt(entry, 10))
   return Object.freeze({
     id: formatJobId(lane.queue, place),
     type,
     queue: lane.queue,
     key: options.k,
-    headers: options.h === undefined ? {} : (JSON.parse(options.h) as Record<string, string>),
-    enqueuedAt: new Date(options.at ?? Number.parseInt(entry, 10)),
+    headers,
+    schedule: scheduledRunOf(headers, enqueuedAt.getTime()),
+    enqueuedAt,
     stalls: options.s ?? 0,
     releases: options.r ?? 0,
   })

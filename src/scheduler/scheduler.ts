@@ -1,0 +1,220 @@
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import type { Fire, FireReceiver } from '../job/fire-receiver.ts'
+import type { Logger } from '../logger.ts'
+import { RepeatedWarning } from '../service/repeated-warning.ts'
+import { fireOf, passOf } from './fires.ts'
+import { Leader } from './leader.ts'
+import type { Times } from './schedule.ts'
+import type { Lead, ScheduleStore, StoredSchedule } from './schedule-store.ts'
+import { decide, Timetable } from './timetable.ts'
+
+/** A leader renews, and learns of changed schedules, so often. */
+const RENEW_MS = 1_000
+/** How soon a standby notices that the lead is free. */
+const STANDBY_MS = 200
+/** Until a full queue, or a server that failed, is asked again. */
+const RETRY_MS = 250
+const FIRES_A_CALL = 500
+
+export interface SchedulerDeps {
+  readonly store: ScheduleStore
+  readonly receiver: FireReceiver
+  readonly clock: Clock
+  readonly log: Logger
+  /** Defines the schedules of the configuration: at the start, and once Redis has forgotten them. */
+  readonly define: () => Promise<unknown>
+  /** Told of fires that were enqueued, and how late the latest of them was. */
+  readonly onFires?: (fired: { readonly count: number; readonly lateMs: number }) => void
+}
+
+export interface SchedulerHealth {
+  readonly id: string
+  readonly isLeading: boolean
+  readonly epoch: number
+  readonly schedules: number
+  /** Since Redis last answered. Infinity: never. */
+  readonly lastAnswerAgoMs: number
+}
+
+/** A schedule with its next instant. */
+interface Entry {
+  readonly schedule: StoredSchedule
+  readonly timetable: Timetable
+  lastMs: number
+  /** Infinity: none. */
+  nextMs: number
+}
+
+/** Fires schedules while it leads, and stands by while somebody else does. */
+export class Scheduler {
+  readonly id = randomUUID().slice(0, 8)
+  readonly #deps: SchedulerDeps
+  readonly #leader: Leader
+  readonly #warning: RepeatedWarning
+  #stop: AbortController | undefined
+  #running: Promise<void> | undefined
+  #entries: Entry[] = []
+  /** Of the set that was read; undefined: it must be read again. */
+  #version: number | undefined
+  #epoch = 0
+  #boot = ''
+  /** What the server's clock was ahead of our monotonic one by, ms. */
+  #aheadMs = 0
+  #answeredAtMs: number | undefined
+
+  constructor(deps: SchedulerDeps) {
+    this.#deps = deps
+    this.#leader = new Leader(deps.store, deps.clock, this.id)
+    this.#warning = new RepeatedWarning(deps.log, deps.clock)
+  }
+
+  start(): void {
+    if (this.#running) return
+    const stop = new AbortController()
+    this.#stop = stop
+    this.#running = this.#run(stop.signal)
+  }
+
+  /** Gives the lead up, so that somebody else has it at once. Twice is harmless. */
+  async stop(): Promise<void> {
+    this.#stop?.abort()
+    await this.#running
+  }
+
+  health(): SchedulerHealth {
+    const { clock } = this.#deps
+    return {
+      id: this.id,
+      isLeading: this.#leader.owner !== undefined,
+      epoch: this.#epoch,
+      schedules: this.#entries.length,
+      lastAnswerAgoMs: this.#answeredAtMs === undefined ? Infinity : clock.monotonicMs() - this.#answeredAtMs,
+    }
+  }
+
+  async #run(stop: AbortSignal): Promise<void> {
+    const { clock } = this.#deps
+    while (!stop.aborted) {
+      try {
+        await this.#turn(stop)
+        this.#warning.works('Redis answers the scheduler again')
+      } catch (error) {
+        // What was sent may have been done: what has fired is read again.
+        this.#version = undefined
+        this.#warning.failed(error instanceof Error ? error.message : String(error), 'The scheduler tries again')
+        await clock.wait(RETRY_MS, stop)
+      }
+    }
+    // Without an answer the lock runs out.
+    await this.#leader.resign().catch(() => undefined)
+  }
+
+  /** Renews, and fires what falls due until the next renewal; or waits for the lead. */
+  async #turn(stop: AbortSignal): Promise<void> {
+    const { clock, store, define, log } = this.#deps
+    const askedAtMs = clock.monotonicMs()
+    const lead = await this.#leader.renew()
+    this.#note(lead, askedAtMs)
+    if (lead.word !== 'leading') {
+      this.#version = undefined
+      return clock.wait(STANDBY_MS, stop)
+    }
+    if (lead.epoch !== this.#epoch) {
+      this.#epoch = lead.epoch
+      this.#version = undefined
+      log.info({ scheduler: this.id, epoch: lead.epoch }, 'Leading: schedules are fired here')
+    }
+    // A server that came back may know less than was fired: what it knows counts.
+    if (lead.boot !== this.#boot) this.#version = undefined
+    this.#boot = lead.boot
+    if (lead.version === 0) await define()
+    // Before they are listed: what changes meanwhile is noticed a turn later.
+    if (this.#version !== lead.version) {
+      this.#entries = (await store.list()).filter(({ isEnabled }) => isEnabled).map((schedule) => this.#enter(schedule))
+      this.#version = lead.version
+    }
+    await this.#fireUntil(askedAtMs + RENEW_MS, stop)
+  }
+
+  #note(lead: Lead, askedAtMs: number): void {
+    this.#answeredAtMs = this.#deps.clock.monotonicMs()
+    // Counted from the sending: never ahead of the server by the time that the answer took.
+    this.#aheadMs = lead.serverMs - (askedAtMs + this.#answeredAtMs) / 2
+  }
+
+  #serverMs(): number {
+    return this.#deps.clock.monotonicMs() + this.#aheadMs
+  }
+
+  #enter(schedule: StoredSchedule): Entry {
+    const timetable = new Timetable(JSON.parse(schedule.definition.times) as Times)
+    return { schedule, timetable, lastMs: schedule.lastMs, nextMs: timetable.next(schedule.lastMs) ?? Infinity }
+  }
+
+  async #fireUntil(untilMs: number, stop: AbortSignal): Promise<void> {
+    const { clock } = this.#deps
+    while (!stop.aborted) {
+      const next = this.#entries.reduce((least, { nextMs }) => Math.min(least, nextMs), Infinity)
+      const restMs = untilMs - clock.monotonicMs()
+      const waitMs = Math.min(restMs, next - this.#serverMs())
+      if (waitMs > 0) await clock.wait(waitMs, stop)
+      if (clock.monotonicMs() >= untilMs || stop.aborted) return
+      if (!(await this.#fireDue())) return clock.wait(RETRY_MS, stop)
+    }
+  }
+
+  /** False: not all could be done. */
+  async #fireDue(): Promise<boolean> {
+    const nowMs = this.#serverMs()
+    const due = this.#entries.filter(({ nextMs }) => nextMs <= nowMs)
+    const byQueue = Map.groupBy(
+      due.flatMap((entry) => this.#decide(entry, nowMs)),
+      ({ entry }) => entry.schedule.definition.queue,
+    )
+    const calls: Promise<boolean>[] = []
+    for (const [queue, fires] of byQueue) {
+      for (let from = 0; from < fires.length; from += FIRES_A_CALL) {
+        calls.push(this.#fire(queue, fires.slice(from, from + FIRES_A_CALL)))
+      }
+    }
+    // Each is waited for, so that none is under way when what has fired is read again.
+    const results = await Promise.allSettled(calls)
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed) throw failed.reason
+    return results.every((result) => result.status === 'fulfilled' && result.value)
+  }
+
+  #decide(entry: Entry, nowMs: number): { readonly entry: Entry; readonly fire: Fire }[] {
+    const { schedule, timetable, lastMs } = entry
+    const { missed, fireMs } = decide(timetable, schedule.definition.rules, lastMs, Math.floor(nowMs))
+    const fires = fireMs.map((instantMs) => fireOf(schedule, instantMs))
+    if (missed) fires.unshift(passOf(schedule, missed))
+    return fires.map((fire) => ({ entry, fire }))
+  }
+
+  async #fire(queue: string, fires: readonly { readonly entry: Entry; readonly fire: Fire }[]): Promise<boolean> {
+    const { receiver, onFires } = this.#deps
+    const owner = this.#leader.owner
+    if (owner === undefined) return false
+    const answer = await receiver.fire(owner, queue, fires.map(({ fire }) => fire)) // biome-ignore format: one call
+    if (answer.status !== 'fired') return false
+    let [count, lateMs] = [0, 0]
+    for (const [index, outcome] of answer.outcomes.entries()) {
+      const { entry, fire } = fires[index] as (typeof fires)[number]
+      if (outcome === 'early') continue
+      if (outcome === 'changed') {
+        this.#version = undefined
+        entry.nextMs = Infinity // until it is read again
+        continue
+      }
+      entry.lastMs = Math.max(entry.lastMs, fire.instantMs)
+      entry.nextMs = entry.timetable.next(entry.lastMs) ?? Infinity
+      if (outcome !== 'enqueued') continue
+      count++
+      lateMs = Math.max(lateMs, this.#serverMs() - fire.instantMs)
+    }
+    if (count > 0) onFires?.({ count, lateMs })
+    return true
+  }
+}

@@ -1,0 +1,123 @@
+import type { Clock } from '../clock.ts'
+import { ConfigError, OptionError, QueueFullError } from '../errors.ts'
+import { describeValue } from '../job/describe-value.ts'
+import type { FireReceiver } from '../job/fire-receiver.ts'
+import { formatJobId, givenPlace } from '../job/job-id.ts'
+import { triggerOf } from './fires.ts'
+import { isSchedule, requireScheduleName, type Rules, type Schedule, type Times } from './schedule.ts'
+import type { Run, ScheduleStore, StoredSchedule } from './schedule-store.ts'
+import { Timetable } from './timetable.ts'
+
+/** A schedule as it stands. */
+export interface ScheduleView extends Times, Rules {
+  readonly name: string
+  /** From the configuration, or defined at run time. */
+  readonly source: 'config' | 'runtime'
+  readonly isEnabled: boolean
+  readonly type: string
+  readonly queue: string
+  /** The last instant that was taken; of one that has not fired yet, since when it is there. */
+  readonly lastAt: Date
+  /** Its next instants; none while it is disabled. */
+  readonly next: readonly Date[]
+  /** Newest first, at most 20. */
+  readonly runs: readonly Run[]
+}
+
+/** The schedules of a namespace, as an application sees them: `moca.scheduler`. */
+export class Schedules {
+  readonly #store: ScheduleStore
+  readonly #receiver: FireReceiver
+  readonly #clock: Clock
+  readonly #maxPayloadBytes: number
+
+  constructor(deps: { store: ScheduleStore; receiver: FireReceiver; clock: Clock; maxPayloadBytes: number }) {
+    this.#store = deps.store
+    this.#receiver = deps.receiver
+    this.#clock = deps.clock
+    this.#maxPayloadBytes = deps.maxPayloadBytes
+  }
+
+  /**
+   * Defines a schedule at run time, or changes it; a leading scheduler knows of it within a second. One whose times change begins now.
+   * Rejects with PayloadError, or OptionError for a name that the configuration has.
+   */
+  async upsert(schedule: Schedule): Promise<'changed' | 'unchanged'> {
+    if (!isSchedule(schedule)) {
+      throw new ConfigError(`upsert takes a schedule made by defineSchedule; found ${describeValue(schedule)}`)
+    }
+    const { changed } = await this.#store.define('runtime', [schedule], this.#maxPayloadBytes)
+    return changed > 0 ? 'changed' : 'unchanged'
+  }
+
+  /** Makes these the schedules of the configuration; others that came of one are removed. Scheduler processes do. */
+  async defineConfigured(
+    schedules: readonly Schedule[],
+  ): Promise<{ readonly changed: number; readonly removed: number }> {
+    return this.#store.define('config', schedules, this.#maxPayloadBytes)
+  }
+
+  /** Removes a schedule that was defined at run time. Jobs that it has enqueued stay. Rejects with OptionError for one of the configuration. */
+  async remove(name: string): Promise<boolean> {
+    return (await this.#store.switch(name, 'remove')) === 'done'
+  }
+
+  /** Instants that passed while it was disabled are not made up for. */
+  enable(name: string): Promise<'done' | 'unchanged' | 'not_found'> {
+    return this.#store.switch(name, 'enable')
+  }
+
+  /** Stays in force until it is enabled, also when the configuration is defined again. */
+  disable(name: string): Promise<'done' | 'unchanged' | 'not_found'> {
+    return this.#store.switch(name, 'disable')
+  }
+
+  /** Enqueues its job now, enabled or not, beside its instants. Rejects with OptionError for an unknown name, QueueFullError or EnqueueError. */
+  async trigger(name: string): Promise<{ readonly id: string }> {
+    requireScheduleName(name)
+    const schedule = (await this.#store.list()).find((each) => each.name === name)
+    if (!schedule) throw unknown(name)
+    const { queue } = schedule.definition
+    const now = this.#clock.wallMs()
+    const fire = triggerOf(schedule, now, givenPlace(now))
+    const answer = await this.#receiver.fire(undefined, queue, [fire])
+    if (answer.status !== 'fired') throw new QueueFullError(queue, 0)
+    if (answer.outcomes[0] !== 'enqueued') throw unknown(name)
+    return { id: formatJobId(queue, fire.place) }
+  }
+
+  /** All of them, by name, with so many next instants each. */
+  async list(options: { readonly next?: number } = {}): Promise<ScheduleView[]> {
+    const schedules = await this.#store.list()
+    const now = this.#clock.wallMs()
+    return Promise.all(
+      schedules.map(async (schedule) => view(schedule, await this.#store.runs(schedule.name), now, options.next ?? 1)),
+    )
+  }
+
+  /** Who leads; undefined: no scheduler does. */
+  leader(): Promise<{ readonly epoch: number; readonly owner: string } | undefined> {
+    return this.#store.leader()
+  }
+}
+
+function view(
+  { name, definition, isEnabled, lastMs }: StoredSchedule,
+  runs: readonly Run[],
+  nowMs: number,
+  count: number,
+): ScheduleView {
+  const { source, type, queue, rules } = definition
+  const times = JSON.parse(definition.times) as Times
+  const timetable = new Timetable(times)
+  const next: Date[] = []
+  let at = isEnabled ? timetable.next(nowMs) : undefined
+  for (; at !== undefined && next.length < count; at = timetable.next(at)) {
+    next.push(new Date(at))
+  }
+  return { name, source, isEnabled, type, queue, ...times, ...rules, lastAt: new Date(lastMs), next, runs }
+}
+
+function unknown(name: string): OptionError {
+  return new OptionError(`There is no schedule ${name}`, { option: 'name', found: name })
+}
