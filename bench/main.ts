@@ -1,4 +1,4 @@
-/** npm run bench -- queue | outbox: measures Moca beside others and writes what it found to bench/results/. */
+/** npm run bench -- queue | outbox | scheduler: measures Moca beside others and writes what it found to bench/results/. */
 import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -10,9 +10,11 @@ import { measureQueues } from './queue/measure-queues.ts'
 import { scenarios as queueScenarios } from './queue/scenarios.ts'
 import { type SystemName as QueueSystemName, systemNames as queueSystemNames } from './queue/system.ts'
 
+import { measureScheduler } from './scheduler/measure-scheduler.ts'
+
 const nameOf = ({ name }: { readonly name: string }) => name
 
-const usage = `Usage: npm run bench -- queue|outbox [options]
+const usage = `Usage: npm run bench -- queue|outbox|scheduler [options]
 
   --rounds N        rounds, each with every system once (default 5)
   --only NAMES      scenarios, separated by commas
@@ -48,7 +50,11 @@ const { values, positionals } = parseArgs({
 })
 
 const [subject] = positionals
-if (values.help || positionals.length !== 1 || (subject !== 'queue' && subject !== 'outbox')) {
+if (
+  values.help ||
+  positionals.length !== 1 ||
+  (subject !== 'queue' && subject !== 'outbox' && subject !== 'scheduler')
+) {
   console.log(usage)
   process.exit(values.help ? 0 : 2)
 }
@@ -64,7 +70,9 @@ const profileDir = values['cpu-prof'] === undefined ? undefined : resolve(values
 if (profileDir) mkdirSync(profileDir, { recursive: true })
 const common = { rounds, isQuick: values.quick, summaryFile: values.json, profileDir }
 
-if (subject === 'queue') {
+if (subject === 'scheduler') {
+  await measureScheduler({ rounds, isQuick: values.quick, summaryFile: values.json })
+} else if (subject === 'queue') {
   if (values.fsync !== undefined) fail('--fsync is for the outbox: the queue has no PostgreSQL')
   await measureQueues({
     ...common,

@@ -95,9 +95,9 @@ export class ScheduleStore {
       .toSorted((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  /** The latest runs of a schedule, newest first: at most 20 are kept. */
+  /** The latest runs of a schedule, newest first: at most 20; the script keeps up to twice as many. */
   async runs(name: string): Promise<Run[]> {
-    const texts = await this.#redis.send<string[]>(['LRANGE', `${this.#redis.prefix}runs:${name}`, '0', '-1'])
+    const texts = await this.#redis.send<string[]>(['LRANGE', `${this.#redis.prefix}runs:${name}`, '0', '19'])
     return texts.map(readRun)
   }
 

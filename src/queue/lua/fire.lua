@@ -89,8 +89,8 @@ for name, note_ in pairs(written) do flat[#flat + 1], flat[#flat + 2] = name, no
 if #flat > 0 then call('HSET', P .. 'fires', unpack(flat)) end
 for _, run in ipairs(runs) do
   local key = P .. 'runs:' .. run[1]
-  call('LPUSH', key, run[2])
-  call('LTRIM', key, 0, RUNS - 1)
+  -- Not trimmed by one each time, which costs as much as the line itself.
+  if call('LPUSH', key, run[2]) >= RUNS * 2 then call('LTRIM', key, 0, RUNS - 1) end
 end
 if taking.soonest then wake(q, taking.soonest) end
 return out
