@@ -3,7 +3,7 @@
 -- Of the header: { q: [[queue, jobs, most waiting or nil]], big: [which jobs (from 1) have a payload beside the stream], say: announcements }
 -- then per job six values, the queues one after another: type, options (JSON object text that begins with its id), payload, id, key or '',
 --   instant at which it is due (ms) or '';
--- then per announcement two: topic, text.
+-- then per announcement two or three: topic, and the number (from 1) of the job whose payload is its text; or topic, '' and the text.
 
 local VALUES = 6
 
@@ -71,5 +71,13 @@ local function tellAll(a, soonest)
     if soonest[q] then wake(q, soonest[q]) end
     from = from + jobs * VALUES
   end
-  for i = from, from + (a.say - 1) * 2, 2 do call('PUBLISH', P .. 'events:' .. ARGV[i], ARGV[i + 1]) end
+  for _ = 1, a.say do
+    local topic, job, text = ARGV[from], ARGV[from + 1], nil
+    if job == '' then
+      text, from = ARGV[from + 2], from + 3
+    else
+      text, from = ARGV[2 + (job - 1) * VALUES + 2], from + 2
+    end
+    call('PUBLISH', P .. 'events:' .. topic, text)
+  end
 end

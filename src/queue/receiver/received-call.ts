@@ -21,6 +21,8 @@ export class ReceivedCall {
     this.queues = [...byQueue.keys()]
     const big: number[] = []
     const values: string[] = []
+    /** Payload -> the number of the first job with it: an announced event mostly is some job's payload, and is not sent twice. */
+    const numbers = new Map<string, number>()
     let number = 0
     for (const some of byQueue.values()) {
       for (const job of some) {
@@ -29,9 +31,14 @@ export class ReceivedCall {
         if (bytes !== undefined) big.push(number)
         const due = job.dueMs === undefined ? '' : String(job.dueMs)
         values.push(job.type, optionsOf(job, bytes), job.payload, job.place, job.key ?? '', due)
+        if (announcements.length > 0 && !numbers.has(job.payload)) numbers.set(job.payload, number)
       }
     }
-    for (const { topic, text } of announcements) values.push(topic, text)
+    for (const { topic, text } of announcements) {
+      const same = numbers.get(text)
+      if (same === undefined) values.push(topic, '', text)
+      else values.push(topic, String(same))
+    }
     this.values = values
     this.header = {
       q: [...byQueue].map(([queue, some]) => {

@@ -176,6 +176,32 @@ test('events are announced on the channels of their topics, once they are there'
   assert.deepEqual(heard, ['{"ä":1}', '2'])
 })
 
+test('an announced event that is the payload of a job, of whichever queue, is sent once and heard all the same', async () => {
+  await using it = await open()
+  const listener = await QueueScene.open(redis.url, it.scene.namespace)
+  const heard: string[] = []
+  const large = JSON.stringify('x'.repeat(20_000))
+  const jobs = [
+    receivedJob({ queue: 'long', payload: '{"n":1}' }),
+    receivedJob({ payload: '{"n":2}' }),
+    receivedJob({ queue: 'long', payload: large }),
+    receivedJob({ payload: '{"n":2}' }),
+  ]
+  const announcements = ['{"n":2}', large, '{"n":3}', '{"n":1}'].map((text) => ({ topic: 'shop.orders', text }))
+  try {
+    const { connection, prefix } = await listener.openNamespace()
+    await connection.subscribe(`${prefix}events:shop.orders`, (message) => heard.push(message))
+    await it.receive({ n: 1, jobs, announcements })
+    await connection.send(['PING'])
+  } finally {
+    listener.close()
+  }
+  assert.deepEqual(
+    heard,
+    announcements.map(({ text }) => text),
+  )
+})
+
 test('an event is published for the set of subscriptions that was asked, or not at all', async () => {
   await using it = await open({ mails: 1 })
   const publish = (version: number, ...jobs: ReturnType<typeof receivedJob>[]) =>
