@@ -3,6 +3,7 @@ import type { Standstill } from './lane.ts'
 import type { LogRow } from './log-row.ts'
 import { type Anchor, BEFORE_EVERYTHING, floorBelow, parseSnapshot, type Snapshot, type Tick } from './snapshot.ts'
 import { loadStatements } from './statements.ts'
+import { type Floors, type RawTick, tickOf, toTick } from './stored-tick.ts'
 import { type BatchLimits, mergeRows, type Reading, readArguments, type Window } from './window.ts'
 
 /** What a look at the log says. */
@@ -136,10 +137,6 @@ export type IntentAnswer =
   /** Another owner wrote one of the batches: the positions must be read again. */
   | { readonly refused: 'overtaken' }
 
-type RawTick<Side extends string = 'from' | 'to'> = { [name in `${Side}_${'id' | 'low' | 'high'}`]: number | null } & {
-  [name in `${Side}_snapshot`]: string | null
-}
-
 type RawStanding = RawTick & { upto_seq: number | null; ends_window: boolean | null }
 
 type RawBatch = RawTick & {
@@ -221,13 +218,14 @@ export class RelayStore {
 
   /** To be asked first: reading depends on what it says. */
   async deployment(): Promise<
-    { readonly logId: string; readonly namespace: string; readonly isHome: boolean } | undefined
+    | { readonly logId: string; readonly namespace: string; readonly isHome: boolean; readonly floors: Floors }
+    | undefined
   > {
     type Raw = { log_id: string; namespace: string; is_home: boolean; floors: number[] }
     const [row] = await this.#query<Raw>('load-deployment', [])
     this.#logId = row?.log_id
     this.#floors = row?.floors ?? []
-    return row && { logId: row.log_id, namespace: row.namespace, isHome: row.is_home }
+    return row && { logId: row.log_id, namespace: row.namespace, isHome: row.is_home, floors: row.floors }
   }
 
   /** Says that this relay is alive for another lease. */
@@ -459,9 +457,6 @@ export class RelayStore {
   }
 }
 
-/** Ascending. */
-type Floors = readonly number[]
-
 type RawAnswer =
   | { tick: number | null; low: number; xid: string }
   | { refused: 'subscriptions' }
@@ -493,23 +488,6 @@ function toBatch(row: RawBatch, floors: Floors): StoredBatch {
     catchUp: row.catch_up ?? undefined,
     at: row.at,
   }
-}
-
-function toTick(row: RawTick, side: 'from' | 'to', floors: Floors): Tick | undefined {
-  return side === 'from'
-    ? tickOf(row.from_id, row.from_snapshot, row.from_low, row.from_high, floors)
-    : tickOf(row.to_id, row.to_snapshot, row.to_low, row.to_high, floors)
-}
-
-function tickOf(
-  id: number | null,
-  snapshot: string | null,
-  low: number | null,
-  high: number | null,
-  floors: Floors,
-): Tick | undefined {
-  if (id === null || snapshot === null || low === null || high === null) return undefined
-  return { id, snapshot: parseSnapshot(snapshot), low, high, floor: floorBelow(high, floors) }
 }
 
 function toStanding(row: RawStanding, floors: Floors): Standing | undefined {

@@ -15,12 +15,21 @@ with last as (
   where a.at < clock_timestamp() - $1::bigint * interval '1 ms'
     and a.n < (select max(l.n) from last l where l.sink = a.sink and l.lane = a.lane)
   returning a.n
+), index_batches as (
+  delete from :"schema".index_batch b
+  where b.at < clock_timestamp() - $1::bigint * interval '1 ms'
+    and b.n < (select max(l.n) from :"schema".index_batch l where l.index_name = b.index_name)
+    and exists (select from :"schema".index_settled s where s.index_name = b.index_name and s.n = b.n)
+  returning b.index_name, b.n
+), index_settled as (
+  delete from :"schema".index_settled s using index_batches b where s.index_name = b.index_name and s.n = b.n returning s.n
 ), ticks as (
   delete from :"schema".tick t
   where t.id in (
     select id from :"schema".tick
     where at < clock_timestamp() - $1::bigint * interval '1 ms'
       and id < (select min(least(from_tick, to_tick)) from :"schema".outbox_batch)
+      and not exists (select from :"schema".index_batch b where least(b.from_tick, b.to_tick) <= tick.id)
       and id not in (select past_tick from :"schema".subscription where past_tick is not null)
     order by id limit $2)
   returning t.id
