@@ -1,4 +1,4 @@
-import { addPartition, countPartitionsAhead, PARTITIONS_AHEAD } from '../outbox/partitions.ts'
+import { addPartition, countPartitionsAhead, PARTITIONS_AHEAD, waitingAtMost } from '../outbox/partitions.ts'
 import type { Database } from '../postgres/database.ts'
 import { type Diagnosis, problem } from './diagnosis.ts'
 
@@ -20,9 +20,9 @@ export async function checkPartitions(database: Database, schema: string): Promi
 async function addPartitions(database: Database, schema: string, count: number): Promise<string> {
   const connection = await database.openConnection()
   try {
-    await connection.query(`set lock_timeout = ${LOCK_TIMEOUT_MS}`)
     const made: number[] = []
-    while (made.length < count) made.push(await addPartition(connection, schema))
+    while (made.length < count)
+      made.push(await waitingAtMost(connection, LOCK_TIMEOUT_MS, (transaction) => addPartition(transaction, schema)))
     return `Added ${count === 1 ? 'partition' : 'partitions'} ${made.join(', ')} to the log.`
   } finally {
     connection.destroy()

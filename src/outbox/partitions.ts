@@ -1,4 +1,4 @@
-import type { Queryable } from '../postgres/connection.ts'
+import type { PostgresConnection, Queryable, Transaction } from '../postgres/connection.ts'
 import { loadStatements, quoteIdentifier } from './statements.ts'
 
 /** Partitions that are ready before they are needed: making one takes no lock that a writer waits for, but it may have to wait itself. */
@@ -11,7 +11,20 @@ export async function countPartitionsAhead(database: Queryable, schema: string):
   return row?.future ?? 0
 }
 
-/** Makes the next partition; returns its number. It waits for a lock that others may hold: see `lock_timeout` of the connection. */
+/** Runs `fn` in a transaction that waits for no lock longer than that: the server refuses the statement with 55P03. */
+export function waitingAtMost<T>(
+  connection: PostgresConnection,
+  lockTimeoutMs: number,
+  fn: (transaction: Transaction) => Promise<T>,
+): Promise<T> {
+  return connection.transaction(async (transaction) => {
+    // Of the transaction: behind a pooler the session goes on to others.
+    await transaction.query(`set local lock_timeout = ${lockTimeoutMs}`)
+    return fn(transaction)
+  })
+}
+
+/** Makes the next partition; returns its number. It waits for a lock that others may hold: see `waitingAtMost`. */
 export async function addPartition(database: Queryable, schema: string, replyTimeoutMs?: number): Promise<number> {
   const text = `select ${quoteIdentifier(schema)}.add_partition() as number`
   const options = replyTimeoutMs === undefined ? {} : { replyTimeoutMs }

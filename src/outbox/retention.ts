@@ -2,7 +2,7 @@ import type { Logger } from '../logger.ts'
 import type { PostgresConnection, Queryable } from '../postgres/connection.ts'
 import type { Database } from '../postgres/database.ts'
 import { RepeatedWarning } from '../service/repeated-warning.ts'
-import { addPartition, countPartitionsAhead, PARTITIONS_AHEAD } from './partitions.ts'
+import { addPartition, countPartitionsAhead, PARTITIONS_AHEAD, waitingAtMost } from './partitions.ts'
 import { loadStatements, quoteIdentifier } from './statements.ts'
 
 export interface RetentionDeps {
@@ -60,11 +60,9 @@ export class Retention {
   }
 
   async runOnce(signal?: AbortSignal): Promise<RetentionResult> {
-    const { database, lockTimeoutMs = LOCK_TIMEOUT_MS } = this.#deps
-    // Of its own: the limit must not hold for others, and what is detached concurrently cannot be in a transaction, where it would be local.
-    const connection = await database.openConnection()
+    // Of its own: what it sets for its session must not hold for others.
+    const connection = await this.#deps.database.openConnection()
     try {
-      await connection.query(`set lock_timeout = ${lockTimeoutMs}`)
       return await this.#runOn(connection, signal)
     } finally {
       connection.destroy()
@@ -100,7 +98,9 @@ export class Retention {
   async #prepareAhead(connection: PostgresConnection): Promise<void> {
     for (let ready = await countPartitionsAhead(connection, this.#deps.schema); ready < PARTITIONS_AHEAD; ready++) {
       const made = await this.#unlessHeld('A partition could not be made ahead now', () =>
-        addPartition(connection, this.#deps.schema, PATIENCE.replyTimeoutMs),
+        waitingAtMost(connection, this.#lockTimeoutMs, (transaction) =>
+          addPartition(transaction, this.#deps.schema, PATIENCE.replyTimeoutMs),
+        ),
       )
       if (!made) return
     }
@@ -109,9 +109,10 @@ export class Retention {
   async #moveOn(connection: PostgresConnection): Promise<boolean> {
     let isMoved = false
     await this.#unlessHeld('The log could not go on in its next partition now', async () => {
-      const [row] = await connection.query<{ moved: string }>(
-        `select ${this.#schema}.move_on($1::bigint * interval '1 ms') as moved`,
-        [this.#deps.partitionMs ?? DAY_MS],
+      const [row] = await waitingAtMost(connection, this.#lockTimeoutMs, (transaction) =>
+        transaction.query<{ moved: string }>(`select ${this.#schema}.move_on($1::bigint * interval '1 ms') as moved`, [
+          this.#deps.partitionMs ?? DAY_MS,
+        ]),
       )
       isMoved = row?.moved === 'moved'
     })
@@ -147,15 +148,32 @@ export class Retention {
   async #drop(connection: PostgresConnection, { number, state }: ClosedPartition): Promise<boolean> {
     const table = `${this.#schema}.outbox_${number}`
     const isDone = await this.#unlessHeld(`Partition ${number} of the log could not be dropped now`, async () => {
-      if (state === 'attached' || state === 'detaching') {
-        const how = state === 'attached' ? 'concurrently' : 'finalize'
-        await connection.query(`alter table ${this.#schema}.outbox detach partition ${table} ${how}`, [], PATIENCE)
-      }
-      if (state !== 'gone') await connection.query(`drop table ${table}`, [], PATIENCE)
+      if (state === 'attached' || state === 'detaching') await this.#detach(connection, table, state)
+      if (state !== 'gone')
+        await waitingAtMost(connection, this.#lockTimeoutMs, (transaction) =>
+          transaction.query(`drop table ${table}`, [], PATIENCE),
+        )
       await connection.query(this.#sql['forget-partition'], [number])
     })
     if (isDone) this.#deps.log.info({ partition: number }, 'Dropped a partition of the log')
     return isDone
+  }
+
+  /** Concurrently, so that nobody waits behind it: that cannot be in a transaction, and behind a pooler its limit can be nowhere else. */
+  async #detach(connection: PostgresConnection, table: string, state: 'attached' | 'detaching'): Promise<void> {
+    const detach = `alter table ${this.#schema}.outbox detach partition ${table}`
+    if (state === 'detaching' || connection.isPooled) {
+      await waitingAtMost(connection, this.#lockTimeoutMs, (transaction) =>
+        transaction.query(state === 'detaching' ? `${detach} finalize` : detach, [], PATIENCE),
+      )
+      return
+    }
+    await connection.query(`set lock_timeout = ${this.#lockTimeoutMs}`)
+    await connection.query(`${detach} concurrently`, [], PATIENCE)
+  }
+
+  get #lockTimeoutMs(): number {
+    return this.#deps.lockTimeoutMs ?? LOCK_TIMEOUT_MS
   }
 
   /** False: a transaction holds what it needs. */

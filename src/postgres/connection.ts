@@ -15,7 +15,10 @@ export interface PostgresOptions {
 }
 
 export interface QueryOptions {
-  /** Prepares the statement under this name, once per connection: its text must be the same every time. */
+  /**
+   * Prepares the statement under this name, once per connection: its text must be the same every time. Not behind a pooler, where what is
+   * prepared in one session of the server is asked for in another (docs/decisions/0044-behind-a-pooler.md).
+   */
   readonly name?: string
   /** For a statement that may take longer than others, ms. Default: the connection's. */
   readonly replyTimeoutMs?: number
@@ -36,7 +39,7 @@ const KEEP_ALIVE_AFTER_MS = 10_000
 const IDENTIFY = `
 select
   current_setting('server_version') as version, current_setting('server_version_num')::int / 10000 as major,
-  pg_is_in_recovery() as is_standby`
+  pg_is_in_recovery() as is_standby, pg_backend_pid() as pid`
 
 /**
  * One connection to PostgreSQL that never reconnects by itself: once broken it stays broken, and its owner opens another.
@@ -46,6 +49,8 @@ export class PostgresConnection implements Queryable {
   /** Resolves with the reason when the connection is broken or closed; never rejects. */
   readonly closed: Promise<Error>
   readonly serverVersion: string
+  /** Whether a pooler stands between: one transaction and the next may run in different sessions of the server. */
+  readonly isPooled: boolean
   readonly #client: pg.Client
   readonly #socket: Socket
   readonly #where: string
@@ -60,12 +65,13 @@ export class PostgresConnection implements Queryable {
   readonly #watch: NodeJS.Timeout
 
   private constructor(opened: Opened, { replyTimeoutMs = 10_000 }: PostgresOptions) {
-    const { client, socket, where, version } = opened
+    const { client, socket, where, version, isPooled } = opened
     this.#client = client
     this.#socket = socket
     this.#where = where
     this.#replyTimeoutMs = replyTimeoutMs
     this.serverVersion = version
+    this.isPooled = isPooled
     let broken: (reason: Error) => void = () => {}
     this.closed = new Promise((resolve) => {
       broken = resolve
@@ -90,7 +96,8 @@ export class PostgresConnection implements Queryable {
   }
 
   async query<Row>(text: string, values: readonly unknown[] = [], options: QueryOptions = {}): Promise<Row[]> {
-    const { name, replyTimeoutMs } = options
+    const { replyTimeoutMs } = options
+    const name = this.isPooled ? undefined : options.name
     const result = await this.#ask({ text, values, name }, replyTimeoutMs)
     return result.rows as Row[]
   }
@@ -231,6 +238,7 @@ interface Opened {
   readonly socket: Socket
   readonly where: string
   readonly version: string
+  readonly isPooled: boolean
 }
 
 async function connect({ url, connectTimeoutMs = 5_000 }: PostgresOptions, name: string): Promise<Opened> {
@@ -253,9 +261,9 @@ async function connect({ url, connectTimeoutMs = 5_000 }: PostgresOptions, name:
       await client.connect()
       return identify(client, where)
     })()
-    const version = await Promise.race([opened, late])
+    const found = await Promise.race([opened, late])
     if (firstError) throw firstError
-    return { client, socket, where, version }
+    return { client, socket, where, ...found }
   } catch (cause) {
     socket.destroy()
     throw asConnectFailure(cause, where)
@@ -282,8 +290,8 @@ function makeClient(driver: typeof pg, url: string, name: string, socket: Socket
   }
 }
 
-async function identify(client: pg.Client, where: string): Promise<string> {
-  const { rows } = await client.query<{ version: string; major: number; is_standby: boolean }>(IDENTIFY)
+async function identify(client: pg.Client, where: string): Promise<Pick<Opened, 'version' | 'isPooled'>> {
+  const { rows } = await client.query<{ version: string; major: number; is_standby: boolean; pid: number }>(IDENTIFY)
   const [found] = rows
   if (!found) throw new Error('it said nothing of itself')
   if (found.major < OLDEST_VERSION) {
@@ -296,7 +304,9 @@ async function identify(client: pg.Client, where: string): Promise<string> {
   if (found.is_standby) {
     throw lostConnection(`The PostgreSQL at ${where} is a standby; Moca writes, and needs the primary.`)
   }
-  return found.version
+  // A pooler tells its clients numbers of its own: the server's are of sessions that it shares.
+  const { processID } = client as pg.Client & { readonly processID: number | null }
+  return { version: found.version, isPooled: processID !== found.pid }
 }
 
 function asBreak(cause: Error, where: string): Error {
