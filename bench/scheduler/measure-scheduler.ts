@@ -80,6 +80,6 @@ async function measureIdle(redis: BenchRedis, watchMs: number): Promise<number> 
 
 async function open(redis: BenchRedis, schedules: number, cron: string): Promise<SchedulerUnderTest> {
   const scheduler = await SchedulerUnderTest.start(`redis://127.0.0.1:${redis.port}`, 'bench', schedules, cron)
-  await waitFor(() => scheduler.isLeading(), { timeoutMs: 10_000 })
+  await waitFor(() => scheduler.isReady(), { timeoutMs: 10_000 })
   return scheduler
 }

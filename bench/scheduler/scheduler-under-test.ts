@@ -55,8 +55,10 @@ export class SchedulerUnderTest {
     return made
   }
 
-  isLeading(): boolean {
-    return this.#scheduler.health().isLeading
+  /** Whether it leads and has read its schedules. */
+  isReady(): boolean {
+    const { isLeading, schedules } = this.#scheduler.health()
+    return isLeading && schedules > 0
   }
 
   fired(): number {

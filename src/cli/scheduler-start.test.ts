@@ -4,6 +4,7 @@ import { Project, type Running } from '../../test/support/command-line.ts'
 import { type RedisServer, startRedis } from '../../test/support/redis-server.ts'
 import { waitFor } from '../../test/support/wait-for.ts'
 import { createMoca, type Moca } from '../moca.ts'
+import { Connection } from '../redis/connection.ts'
 
 const FILES = {
   'moca.config.ts': `
@@ -120,4 +121,27 @@ test('status, list-jobs, trigger, enable and disable', async () => {
   leader.kill('SIGKILL')
   await leader.ended
   await waitFor(async () => (await run('status')).code === 1, { timeoutMs: 20_000 })
+})
+
+test('moca verify adds up the fires, and names a planted one', async () => {
+  await using moca = await openMoca('verified')
+  const verify = async () => {
+    const { code, stdout, stderr } = await project.run(['verify', '--json', '--namespace', 'verified'])
+    assert.notEqual(stdout, '', stderr)
+    return { code, found: JSON.parse(stdout) }
+  }
+  const leader = scheduler('verified')
+  await waitFor(async () => (await instants(moca)).length >= 3, { timeoutMs: 15_000 })
+  leader.kill('SIGTERM')
+  await leader.ended
+  const { code, found } = await verify()
+  assert.equal(code, 0, JSON.stringify(found.findings))
+  assert.ok(found.schedules.due >= 3 && found.schedules.due === found.schedules.fired, JSON.stringify(found.schedules))
+  const connection = await Connection.open({ url: redis.url }, 'test')
+  const key = '{moca:verified}:runs:each-second'
+  const line = await connection.send<string>(['LINDEX', key, '0'])
+  await connection.send(['LPUSH', key, line])
+  connection.destroy()
+  const after = await verify()
+  assert.deepEqual([after.code, after.found.findings.map(({ kind }: { kind: string }) => kind)], [1, ['fire_doubled']])
 })

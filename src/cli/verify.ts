@@ -1,6 +1,7 @@
 import { SchemaError } from '../errors.ts'
 import { requireSchema } from '../outbox/migrations.ts'
 import type { SinkPositions } from '../outbox/sinks/sink-positions.ts'
+import { accountSchedules, type ScheduleAccount, type ScheduleFinding } from '../verify/schedule-account.ts'
 import type { Finding } from '../verify/finding.ts'
 import { accountOutbox, type OutboxAccount, type OutboxFinding } from '../verify/outbox-account.ts'
 import { accountQueues, type QueueAccount } from '../verify/queue-account.ts'
@@ -17,18 +18,26 @@ export interface VerifyOptions {
   readonly since?: string
 }
 
-/** Accounts for every job, and for everything that was recorded, where there is a PostgreSQL. */
+/** Accounts for every job, for the fires of schedules, and for everything that was recorded, where there is a PostgreSQL. */
 export async function verify(context: Context, { queue, since }: VerifyOptions): Promise<ExitCode> {
   const start = parseInstant('--since', since)
-  const { queues, outbox, findings } = await withSinks(context, async (sinks, { reader }) => {
+  const { queues, outbox, schedules, findings } = await withSinks(context, async (sinks, { reader }) => {
     await requireKnownQueue(context, reader, queue)
     const account = await accountQueues(reader, queue === undefined ? {} : { queues: [queue] })
     const recorded = queue === undefined ? await accountRecorded(context, sinks, start) : undefined
-    return { queues: account.queues, outbox: recorded, findings: [...account.findings, ...(recorded?.findings ?? [])] }
+    const schedules = queue === undefined ? await accountSchedules(reader, await reader.serverMs()) : undefined
+    const findings = [...account.findings, ...(recorded?.findings ?? []), ...(schedules?.findings ?? [])]
+    return { queues: account.queues, outbox: recorded, schedules, findings }
   })
   const isOk = findings.length === 0
-  const json = { ok: isOk, queues, ...(outbox && { outbox: summaryOf(outbox) }), findings }
-  context.output.result(json, () => describe(context.output, queues, outbox, findings))
+  const json = {
+    ok: isOk,
+    queues,
+    ...(outbox && { outbox: summaryOf(outbox) }),
+    ...(schedules && { schedules: sumsOf(schedules) }),
+    findings,
+  }
+  context.output.result(json, () => describe(context.output, { queues, outbox, schedules, findings }))
   return isOk ? EXIT.fine : EXIT.problem
 }
 
@@ -54,18 +63,33 @@ async function accountRecorded(
   })
 }
 
+function sumsOf({ due, fired, missed, doubled }: ScheduleAccount) {
+  return { due, fired, missed, doubled }
+}
+
 function summaryOf({ lanes, parkedKeys, parkedRows }: OutboxAccount) {
   return { lanes, parkedKeys, parkedRows }
 }
 
-function describe(
-  output: Output,
-  queues: readonly QueueAccount[],
-  outbox: OutboxAccount | undefined,
-  findings: readonly (Finding | OutboxFinding)[],
-): string {
+type AnyFinding = Finding | OutboxFinding | ScheduleFinding
+
+interface Accounts {
+  readonly queues: readonly QueueAccount[]
+  readonly outbox: OutboxAccount | undefined
+  readonly schedules: ScheduleAccount | undefined
+  readonly findings: readonly AnyFinding[]
+}
+
+function describe(output: Output, { queues, outbox, schedules, findings }: Accounts): string {
   const lines = [tableOfQueues(output, queues, findings)]
   if (outbox) lines.push('', describeOutbox(output, outbox))
+  if (schedules && schedules.due > 0) {
+    const { due, fired, missed } = schedules
+    lines.push(
+      '',
+      `Schedules: ${formatCount(due)} instants looked at, ${formatCount(fired)} fired, ${formatCount(missed)} not, by policy.`,
+    )
+  }
   for (const finding of findings) {
     const { kind, expected, found, fix } = finding
     lines.push(
@@ -83,11 +107,7 @@ function describe(
   return lines.join('\n')
 }
 
-function tableOfQueues(
-  output: Output,
-  queues: readonly QueueAccount[],
-  findings: readonly (Finding | OutboxFinding)[],
-): string {
+function tableOfQueues(output: Output, queues: readonly QueueAccount[], findings: readonly AnyFinding[]): string {
   const rows = queues.map(({ queue, accepted, accounted, walked }) => {
     const wrong = findings.filter((finding) => 'queue' in finding && finding.queue === queue).length
     return [queue, verdict(output, wrong), formatCount(accepted), formatCount(accounted), formatCount(walked)]
@@ -118,7 +138,8 @@ function verdict(output: Output, wrong: number): string {
   return wrong === 0 ? output.style('green', 'ok') : output.style('red', `${formatCount(wrong)} wrong`)
 }
 
-function placeOf(finding: Finding | OutboxFinding): string {
+function placeOf(finding: AnyFinding): string {
+  if ('schedule' in finding) return `schedule ${finding.schedule}`
   if ('queue' in finding) return finding.id ?? `queue ${finding.queue}`
   const { sink, lane, batch } = finding
   if (sink === undefined) return 'the outbox'

@@ -3,13 +3,17 @@ import type { StoredScript } from '../redis/connection.ts'
 import { definitionText, type Schedule, type ScheduleDefinition } from './schedule.ts'
 import { loadScripts } from './scripts.ts'
 
-/** A namespace in Redis, as whoever has opened it lends it. Everything rejects with ConnectionError when Redis is away. */
-export interface RedisAccess {
+/** What is needed to look at schedules. */
+export interface RedisReads {
   /** `{moca:<namespace>}:` */
   readonly prefix: string
+  send<T>(command: readonly string[]): Promise<T>
+}
+
+/** A namespace in Redis, as whoever has opened it lends it. Everything rejects with ConnectionError when Redis is away. */
+export interface RedisAccess extends RedisReads {
   /** The layout that the namespace was opened with. */
   readonly layout: string
-  send<T>(command: readonly string[]): Promise<T>
   /** A server that forgot the namespace is opened again, and asked again. */
   run<T>(script: StoredScript, args: readonly string[]): Promise<T>
 }
@@ -82,23 +86,13 @@ export class ScheduleStore {
   }
 
   /** All of them, by name. */
-  async list(): Promise<StoredSchedule[]> {
-    const { prefix } = this.#redis
-    const [schedules, fires] = await Promise.all([
-      this.#redis.send<string[]>(['HGETALL', `${prefix}schedules`]),
-      this.#redis.send<string[]>(['HGETALL', `${prefix}fires`]),
-    ])
-    const lasts = new Map(pairs(fires))
-    return pairs(schedules)
-      .filter(([field]) => field.startsWith(FIELD))
-      .map(([field, value]) => readSchedule(field.slice(FIELD.length), value, lasts.get(field.slice(FIELD.length))))
-      .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  list(): Promise<StoredSchedule[]> {
+    return listSchedules(this.#redis)
   }
 
   /** The latest runs of a schedule, newest first: at most 20; the script keeps up to twice as many. */
-  async runs(name: string): Promise<Run[]> {
-    const texts = await this.#redis.send<string[]>(['LRANGE', `${this.#redis.prefix}runs:${name}`, '0', '19'])
-    return texts.map(readRun)
+  runs(name: string): Promise<Run[]> {
+    return listRuns(this.#redis, name)
   }
 
   /** `holdMs`: how long the lock holds; 0: give it up. */
@@ -118,6 +112,25 @@ export class ScheduleStore {
   #run<Reply>(name: 'define' | 'switch' | 'lead', ...args: string[]): Promise<Reply> {
     return this.#redis.run<Reply>(loadScripts()[name], [this.#redis.layout, ...args])
   }
+}
+
+/** All schedules of a namespace, by name. */
+export async function listSchedules(redis: RedisReads): Promise<StoredSchedule[]> {
+  const { prefix } = redis
+  const [schedules, fires] = await Promise.all([
+    redis.send<string[]>(['HGETALL', `${prefix}schedules`]),
+    redis.send<string[]>(['HGETALL', `${prefix}fires`]),
+  ])
+  const lasts = new Map(pairs(fires))
+  return pairs(schedules)
+    .filter(([field]) => field.startsWith(FIELD))
+    .map(([field, value]) => readSchedule(field.slice(FIELD.length), value, lasts.get(field.slice(FIELD.length))))
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** The latest runs of a schedule, newest first. */
+export async function listRuns(redis: RedisReads, name: string): Promise<Run[]> {
+  return (await redis.send<string[]>(['LRANGE', `${redis.prefix}runs:${name}`, '0', '19'])).map(readRun)
 }
 
 function configured(name: string): OptionError {
