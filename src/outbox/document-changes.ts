@@ -10,14 +10,16 @@ export interface ChangedDocument {
   readonly docname: string
 }
 
-/** A change as the statements find it; `line`: by which of the lines that they were given. */
+/** A row as the statements find it; `line`: by which of the lines that they were given. */
 export interface FoundChange {
   readonly line: string
   readonly seq: number
-  readonly doctype: string
+  readonly doctype: string | null
   readonly site: string | null
-  /** Null: it says of no document. */
+  /** Null: it says of no document of the index. */
   readonly docname: string | null
+  /** As many rows as may be were looked at: behind it there may be more of its line. */
+  readonly is_end: boolean
 }
 
 /** The next changes of a window over all lanes. */
@@ -42,8 +44,15 @@ export class DocumentChanges {
     this.#sql = loadStatements(NAMES, schema)
   }
 
-  /** The next changes of these doctypes in a window. `mostPerLine`: how many are read of a lane at once; all that are read in order are taken. */
-  async read(doctypes: readonly string[], window: Omit<Window, 'lane'>, mostPerLine: number): Promise<ChangeReading> {
+  /**
+   * The next changes of these doctypes in a window. At most `mostPerLane` rows of a lane are looked at, whosever they are: however much there
+   * is that is not of the index, a reading is short.
+   */
+  async read(
+    doctypes: readonly string[],
+    window: Omit<Window, 'lane' | 'uptoSeq'>,
+    mostPerLane: number,
+  ): Promise<ChangeReading> {
     const { begun, late } = readArguments(LANES.map((lane) => ({ ...window, lane })))
     const begunChanges = await this.#find('read-begun-changes', [
       doctypes,
@@ -52,13 +61,13 @@ export class DocumentChanges {
       begun.high,
       begun.xmax,
       begun.seen,
-      mostPerLine,
+      mostPerLane,
     ])
     const lateChanges =
       late.lanes.length === 0
         ? []
-        : await this.#find('read-late-changes', [doctypes, late.lanes, late.above, late.upto, late.xids, mostPerLine])
-    return mergeChanges([...begunChanges, ...lateChanges], mostPerLine, window.uptoSeq ?? window.to.high)
+        : await this.#find('read-late-changes', [doctypes, late.lanes, late.above, late.upto, late.xids, mostPerLane])
+    return mergeChanges([...begunChanges, ...lateChanges], window.to.high)
   }
 
   async #find(name: (typeof NAMES)[number], values: readonly unknown[]): Promise<FoundChange[]> {
@@ -69,24 +78,20 @@ export class DocumentChanges {
 }
 
 /**
- * Puts together what was found line by line. A line that gave as many as it may can have more behind its last one, so what lies behind the
- * first such end is left for the next reading. The line that ends there gives all that it found: there is always progress.
+ * Puts together what was found line by line. Behind the end of a line there may be more of it, so what lies behind the first such end is
+ * left for the next reading. The line that ends there gives all that it found: there is always progress.
  */
-export function mergeChanges(found: readonly FoundChange[], mostPerLine: number, endSeq: number): ChangeReading {
-  const lines = Map.groupBy(found, ({ line }) => line)
-  const ends = [...lines.values()]
-    .filter((changes) => changes.length >= mostPerLine)
-    .map((changes) => Math.max(...changes.map(({ seq }) => seq)))
-  const cut = Math.min(...ends)
-  const isLast = ends.length === 0
-  const taken = found.filter(({ seq }) => seq <= cut).toSorted((a, b) => a.seq - b.seq)
-  return { documents: coalesce(taken), uptoSeq: isLast ? endSeq : cut, isLast }
+export function mergeChanges(found: readonly FoundChange[], endSeq: number): ChangeReading {
+  const ends = found.filter(({ is_end }) => is_end).map(({ seq }) => seq)
+  const uptoSeq = Math.min(endSeq, ...ends)
+  const taken = found.filter(({ seq }) => seq <= uptoSeq).toSorted((a, b) => a.seq - b.seq)
+  return { documents: coalesce(taken), uptoSeq, isLast: ends.length === 0 }
 }
 
 function coalesce(changes: readonly FoundChange[]): ChangedDocument[] {
   const documents = new Map<string, ChangedDocument>()
   for (const { doctype, site, docname } of changes) {
-    if (docname === null) continue
+    if (doctype === null || docname === null) continue
     const id = JSON.stringify([doctype, site, docname])
     if (!documents.has(id)) documents.set(id, { doctype, site: site ?? undefined, docname })
   }

@@ -62,7 +62,13 @@ test('pages of changes cut off line by line are all changes, in order, and each 
   const change = fc.record({ line: fc.constantFrom('a', 'b', 'c'), docname: fc.constantFrom('1', '2', null) })
   fc.assert(
     fc.property(fc.array(change, { maxLength: 30 }), fc.integer({ min: 1, max: 4 }), (changes, most) => {
-      const all: FoundChange[] = changes.map((each, index) => ({ ...each, seq: index + 1, doctype: 'D', site: null }))
+      const all: FoundChange[] = changes.map((each, index) => ({
+        ...each,
+        seq: index + 1,
+        doctype: 'D',
+        site: null,
+        is_end: false,
+      }))
       let afterSeq = 0
       const docnames: string[] = []
       for (;;) {
@@ -70,8 +76,10 @@ test('pages of changes cut off line by line are all changes, in order, and each 
           all.filter(({ seq }) => seq > afterSeq),
           ({ line }) => line,
         )
-        const found = [...lines.values()].flatMap((line) => line.slice(0, most))
-        const reading = mergeChanges(found, most, all.length)
+        const found = [...lines.values()].flatMap((line) =>
+          line.slice(0, most).map((each, index) => ({ ...each, is_end: index + 1 === most })),
+        )
+        const reading = mergeChanges(found, all.length)
         const meant = all.filter(({ seq }) => seq > afterSeq && seq <= reading.uptoSeq)
         const expected = new Set(meant.flatMap(({ docname }) => docname ?? []))
         assert.deepEqual(new Set(reading.documents.map(({ docname }) => docname)), expected)
@@ -101,6 +109,17 @@ test('follows changes, deletions and what commits late, each document once a win
   assert.equal(await follower.next(), undefined)
   await scene.record([{ key: 'other' }])
   assert.equal(await follower.next(), undefined, 'what is no document of the index is passed over')
+})
+
+test('much that is not of the index is passed over in short readings, each of them written down', async (t) => {
+  const scene = await openCities(t)
+  const follower = await takeAs(scene, 'one')
+  await scene.record(Array.from({ length: 1_200 }, () => ({ key: 'other' })))
+  await scene.database.query("insert into city values (1, 'Bern')")
+  const found: (readonly string[])[] = []
+  for (let each = await settleNext(follower); each; each = await settleNext(follower)) found.push(each)
+  assert.ok(found.length >= 3, `1,200 rows of a lane in ${found.length} readings`)
+  assert.deepEqual(found.flat(), ['1'])
 })
 
 test('what was not settled comes again to the next owner, and what was settled does not', async (t) => {

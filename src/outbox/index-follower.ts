@@ -19,7 +19,7 @@ export interface FollowedBatch extends Omit<IndexBatch, 'documents'> {
   readonly documents: readonly ChangedDocument[]
 }
 
-/** So many changes are read of a lane at once. */
+/** So many rows of a lane are looked at at once. */
 const MOST_PER_LANE = 500
 /** A position without anything to submit is written down so seldom: it lets old partitions of the log go. */
 const NOTE_AFTER_MS = 60_000

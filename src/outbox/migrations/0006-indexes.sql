@@ -39,12 +39,13 @@ create table :"schema".index_settled (
   primary key (index_name, n)
 );
 
--- Changes of documents in windows, whose transactions are not below the xmax of the window's beginning: as read_begun, but of these doctypes
--- alone, and without what the events hold. line: which of the given lines found it.
+-- Changes of documents in windows, whose transactions are not below the xmax of the window's beginning: as read_begun, without what the
+-- events hold. Of each line (line: which of the given ones) at most so many rows are looked at, whosever they are: those of these doctypes
+-- are given, and the last one that was looked at (is_end; without docname where it is not theirs), behind which there may be more.
 -- A document's name is what its key says after site and doctype; where somebody recorded it under a key of another form, its envelope does.
 create function :"schema".read_begun_changes(
   doctypes text[], lanes smallint[], above bigint[], high bigint[], xmax xid8[], seen pg_snapshot[], most bigint
-) returns table (line integer, seq bigint, doctype text, site text, docname text)
+) returns table (line integer, seq bigint, doctype text, site text, docname text, is_end boolean)
 language plpgsql stable
 set search_path = pg_catalog, :"schema", pg_temp
 set enable_seqscan = off
@@ -54,24 +55,29 @@ as $$
 #variable_conflict use_column
 begin
   return query
-  select w.line::integer, part.seq, part.doctype, part.site, part.docname
+  select w.line::integer, part.seq, part.doctype, part.site, part.docname, part.is_end
   from unnest(lanes, above, high, xmax, seen) with ordinality as w (of_lane, from_seq, to_seq, least_xid, snapshot, line)
   cross join lateral (
-    select o.seq, o.doctype, o.site, docname_of(o) as docname
-    from outbox o
-    where o.lane = w.of_lane and o.seq > w.from_seq and o.seq <= w.to_seq
-      and (o.xid >= w.least_xid) is true and pg_visible_in_snapshot(o.xid, w.snapshot)
-      and o.kind = 'e' and o.topic = 'moca.doc.events' and o.doctype = any (doctypes)
-    order by o.seq
-    limit most
-  ) part;
+    select r.seq, r.doctype, r.site, case when r.is_meant then docname_of(r.row) end as docname, r.nth = most as is_end, r.is_meant
+    from (
+      select
+        o as row, o.seq, o.doctype, o.site, row_number() over (order by o.seq) as nth,
+        (o.kind = 'e' and o.topic = 'moca.doc.events' and o.doctype = any (doctypes)) is true as is_meant
+      from outbox o
+      where o.lane = w.of_lane and o.seq > w.from_seq and o.seq <= w.to_seq
+        and (o.xid >= w.least_xid) is true and pg_visible_in_snapshot(o.xid, w.snapshot)
+      order by o.seq
+      limit most
+    ) r
+  ) part
+  where part.is_meant or part.is_end;
 end
 $$;
 
 -- The same of transactions that were in progress at a window's beginning and had ended at its end: as read_late.
 create function :"schema".read_late_changes(
   doctypes text[], lanes smallint[], above bigint[], upto bigint[], xids xid8[], most bigint
-) returns table (line integer, seq bigint, doctype text, site text, docname text)
+) returns table (line integer, seq bigint, doctype text, site text, docname text, is_end boolean)
 language plpgsql stable
 set search_path = pg_catalog, :"schema", pg_temp
 set enable_seqscan = off
@@ -81,16 +87,21 @@ as $$
 #variable_conflict use_column
 begin
   return query
-  select w.line::integer, part.seq, part.doctype, part.site, part.docname
+  select w.line::integer, part.seq, part.doctype, part.site, part.docname, part.is_end
   from unnest(lanes, above, upto, xids) with ordinality as w (of_lane, from_seq, to_seq, late, line)
   cross join lateral (
-    select o.seq, o.doctype, o.site, docname_of(o) as docname
-    from outbox o
-    where o.lane = w.of_lane and o.xid = w.late and o.seq > w.from_seq and o.seq <= w.to_seq
-      and o.kind = 'e' and o.topic = 'moca.doc.events' and o.doctype = any (doctypes)
-    order by o.seq
-    limit most
-  ) part;
+    select r.seq, r.doctype, r.site, case when r.is_meant then docname_of(r.row) end as docname, r.nth = most as is_end, r.is_meant
+    from (
+      select
+        o as row, o.seq, o.doctype, o.site, row_number() over (order by o.seq) as nth,
+        (o.kind = 'e' and o.topic = 'moca.doc.events' and o.doctype = any (doctypes)) is true as is_meant
+      from outbox o
+      where o.lane = w.of_lane and o.xid = w.late and o.seq > w.from_seq and o.seq <= w.to_seq
+      order by o.seq
+      limit most
+    ) r
+  ) part
+  where part.is_meant or part.is_end;
 end
 $$;
 
