@@ -42,3 +42,10 @@ test('writes beside files of others', async (t) => {
   assert.ok(JSON.parse(stdout).files.includes('package.json'))
   assert.equal(await readFile(join(project.dir, 'notes.txt'), 'utf8'), 'mine')
 })
+
+test('the application that was written outlives connections that PostgreSQL ends', async () => {
+  const { pool } = await import('../../template/database.ts')
+  // What the pool does when an idle connection breaks: an event that nobody listens to ends the process.
+  assert.equal(pool.emit('error', new Error('terminating connection due to administrator command')), true)
+  await pool.end()
+})
