@@ -41,6 +41,7 @@ test('says what is wrong with a file that cannot be used', async () => {
   const cwd = await project('broken', {
     'throws.mjs': `throw new Error('out of beans')`,
     'empty.mjs': `export const config = {}`,
+    'strange.cfg': `export default {}`,
   })
   const failure = async (path: string) => {
     const error = await loadConfig({ path, cwd }).then(
@@ -52,5 +53,6 @@ test('says what is wrong with a file that cannot be used', async () => {
   }
   assert.match(await failure('missing.ts'), /There is no configuration file .*missing\.ts/)
   assert.match(await failure('throws.mjs'), /throws\.mjs does not load: out of beans/)
+  assert.match(await failure('strange.cfg'), /strange\.cfg does not load: Node\.js v\S+ does not read it; Moca needs/)
   assert.match(await failure('empty.mjs'), /empty\.mjs must export a configuration: export default defineConfig/)
 })

@@ -50,14 +50,19 @@ async function importConfig(file: string): Promise<ConfigInput> {
   try {
     loaded = (await import(pathToFileURL(file).href)) as { default?: unknown }
   } catch (cause) {
-    throw new ConfigError(
-      `The configuration ${file} does not load: ${cause instanceof Error ? cause.message : String(cause)}`,
-      {
-        option: file,
-        cause,
-      },
-    )
+    throw new ConfigError(`The configuration ${file} does not load: ${describeCause(cause)}`, {
+      option: file,
+      cause,
+    })
   }
   if (typeof loaded.default === 'object' && loaded.default !== null) return loaded.default
   throw new ConfigError(`${file} must export a configuration: export default defineConfig({ ... })`, { option: file })
+}
+
+function describeCause(cause: unknown): string {
+  const code = cause instanceof Error ? (cause as NodeJS.ErrnoException).code : undefined
+  // What older releases say of TypeScript, without a word of themselves.
+  if (code === 'ERR_UNKNOWN_FILE_EXTENSION')
+    return `Node.js ${process.version} does not read it; Moca needs ^22.22 or >=24.6`
+  return cause instanceof Error ? cause.message : String(cause)
 }
