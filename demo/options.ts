@@ -21,7 +21,7 @@ export function parseOptions(argv: readonly string[]): DemoOptions {
       new Option('--plant <fault>', 'do damage behind the back of Moca; the account must find it').choices(FAULTS),
     )
     .option('--json <file>', 'write the account to a file')
-    .option('--keep', 'leave everything running afterwards', false)
+    .option('--keep', 'leave Redis and the workers running afterwards', false)
     .parse([...argv])
   return command.opts<DemoOptions>()
 }

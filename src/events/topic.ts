@@ -4,13 +4,12 @@ import { describeValue } from '../job/describe-value.ts'
 
 /** What Moca itself publishes. */
 export const DOC_EVENTS = 'moca.doc.events'
-const AUDIT_LOG = 'moca.audit.log'
 export const NOTIFICATIONS = 'moca.notifications'
 
 /** Topics that mean something already, and what. */
 export const KNOWN_TOPICS: ReadonlyMap<string, string> = new Map([
   [DOC_EVENTS, 'changes of documents'],
-  [AUDIT_LOG, "operators' actions"],
+  ['moca.audit.log', "reserved for operators' actions; nothing is published to it yet"],
   [NOTIFICATIONS, 'what a person should hear of: dead letters, losses, parked keys'],
   ['moca.meta.changes', 'reserved for applications'],
   ['moca.integration.outbox', 'reserved for applications'],
