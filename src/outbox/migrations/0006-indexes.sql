@@ -187,7 +187,10 @@ language sql volatile
 set search_path = pg_catalog, :"schema", pg_temp
 as $$
   with renewed as (
-    update index_lease l set alive_until = clock_timestamp() + lease_ms * interval '1 ms'
+    -- The session again: behind a pooler it is another one each time.
+    update index_lease l set
+      alive_until = clock_timestamp() + lease_ms * interval '1 ms', backend_pid = a.pid, backend_start = a.backend_start
+    from pg_stat_get_activity(pg_backend_pid()) a
     where l.index_name = given_index and l.owner = given_owner and l.epoch = given_epoch
     returning 1
   )
