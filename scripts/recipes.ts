@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { findDistributionBin } from '../test/support/postgres-binaries.ts'
+import { findPgBouncer } from '../test/support/pgbouncer.ts'
 import { APT_GET, type Recipe, run } from './installation.ts'
 
 // The servers that tests, demo and benchmarks start: what each is called where, and how old it may be.
@@ -51,6 +52,26 @@ export const POSTGRES: Recipe = {
     ['dnf', 'dnf install -y postgresql-server'],
     ['pacman', 'pacman -S --noconfirm postgresql'],
     ['apk', 'apk add postgresql'],
+  ],
+}
+
+export const PGBOUNCER: Recipe = {
+  name: 'pgbouncer',
+  minimum: '1.18',
+  findVersion: findPgBouncer,
+  // Debian's package starts a service on port 6432, unless a policy says otherwise: for as long as the installation takes.
+  apt: [
+    `set -e; ${APT_GET} update; policy=/usr/sbin/policy-rc.d`,
+    `if [ ! -e $policy ]; then trap 'rm -f $policy' EXIT; printf '#!/bin/sh\\nexit 101\\n' >$policy; chmod +x $policy; fi`,
+    `${APT_GET} install -y --no-install-recommends pgbouncer`,
+  ].join('; '),
+  brew: 'pgbouncer',
+  byHand: [
+    ['apt-get', 'apt-get update && apt-get install -y pgbouncer'],
+    ['brew', 'brew install pgbouncer'],
+    ['dnf', 'dnf install -y pgbouncer'],
+    ['pacman', 'pacman -S --noconfirm pgbouncer'],
+    ['apk', 'apk add pgbouncer'],
   ],
 }
 

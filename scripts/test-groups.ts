@@ -1,3 +1,4 @@
+import { findPgBouncer } from '../test/support/pgbouncer.ts'
 import { findDistributionBin } from '../test/support/postgres-binaries.ts'
 
 export type TestGroup = {
@@ -31,6 +32,12 @@ export const TEST_GROUPS: TestGroup[] = [
       findDistributionBin() ? undefined : "the distribution's PostgreSQL is not installed (npm run ensure-postgres)",
   },
   { name: 'integration', globs: ['test/integration/**/*.test.ts'] },
+  // Behind PgBouncer.
+  {
+    name: 'pooler',
+    globs: ['test/pooler/**/*.test.ts'],
+    findLack: () => (findPgBouncer() ? undefined : 'pgbouncer is not installed (npm run ensure-postgres)'),
+  },
   { name: 'conformance', globs: ['test/conformance/**/*.test.ts'] },
   { name: 'support', globs: ['test/support/**/*.test.ts'] },
   { name: 'scripts', globs: ['scripts/**/*.test.ts'] },

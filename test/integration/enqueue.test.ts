@@ -46,6 +46,7 @@ test('an enqueued job is run once, with what it was given', async () => {
     type: 'greet',
     queue: 'critical',
     key: undefined,
+    schedule: undefined,
     headers: { traceparent: '00-1-2-01', user: 'ä "x"\n' },
     stalls: 0,
     releases: 0,

@@ -1,25 +1,23 @@
 import assert from 'node:assert/strict'
 import { after, before, test, type TestContext } from 'node:test'
 import { Client } from 'pg'
-import { defineSubscription, handleEvent } from '../../../src/events/subscription.ts'
-import { defineJob, handle } from '../../../src/job/job.ts'
-import { silentLogger } from '../../../src/logger.ts'
-import { createMoca } from '../../../src/moca.ts'
-import { Retention } from '../../../src/outbox/retention.ts'
-import { Subscriptions } from '../../../src/outbox/subscriptions.ts'
-import { PostgresConnection } from '../../../src/postgres/connection.ts'
-import { Database } from '../../../src/postgres/database.ts'
-import { runOutboxProcess } from '../../../src/processes/outbox.ts'
-import { createWorker } from '../../../src/worker.ts'
-import { LedgerSink } from '../../support/ledger-sink.ts'
-import { type OutboxScene, outboxScenes } from '../../support/outbox-scene.ts'
-import { findPgBouncer, type PgBouncer, startPgBouncer } from '../../support/pgbouncer.ts'
-import { type RedisServer, startRedis } from '../../support/redis-server.ts'
-import { waitFor } from '../../support/wait-for.ts'
+import { defineSubscription, handleEvent } from '../../src/events/subscription.ts'
+import { defineJob, handle } from '../../src/job/job.ts'
+import { silentLogger } from '../../src/logger.ts'
+import { createMoca } from '../../src/moca.ts'
+import { Retention } from '../../src/outbox/retention.ts'
+import { Subscriptions } from '../../src/outbox/subscriptions.ts'
+import { PostgresConnection } from '../../src/postgres/connection.ts'
+import { Database } from '../../src/postgres/database.ts'
+import { runOutboxProcess } from '../../src/processes/outbox.ts'
+import { createWorker } from '../../src/worker.ts'
+import { LedgerSink } from '../support/ledger-sink.ts'
+import { type OutboxScene, outboxScenes } from '../support/outbox-scene.ts'
+import { type PgBouncer, startPgBouncer } from '../support/pgbouncer.ts'
+import { type RedisServer, startRedis } from '../support/redis-server.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 // Behind PgBouncer in transaction mode: one transaction and the next run in different sessions of the server.
-
-const skip = findPgBouncer() === undefined && 'pgbouncer is not installed'
 
 let redis: RedisServer
 before(async () => {
@@ -36,7 +34,7 @@ async function stage(t: TestContext): Promise<{ scene: OutboxScene; url: string 
   return { scene, url: pooler.urlOf(scene.database.name) }
 }
 
-test('what is recorded through a pooler is relayed through it, once and in order', { skip }, async (t) => {
+test('what is recorded through a pooler is relayed through it, once and in order', async (t) => {
   const { scene, url } = await stage(t)
   const namespace = 'pooled'
   await scene.database.query('update moca.deployment set namespace = $1', [namespace])
@@ -90,7 +88,7 @@ test('what is recorded through a pooler is relayed through it, once and in order
   assert.deepEqual(interruptions, [])
 })
 
-test('a pooler is told from a server', { skip }, async (t) => {
+test('a pooler is told from a server', async (t) => {
   const { scene, url } = await stage(t)
   const pooled = await PostgresConnection.open({ url }, 'moca:test')
   t.after(() => pooled.destroy())
@@ -99,7 +97,7 @@ test('a pooler is told from a server', { skip }, async (t) => {
   assert.deepEqual([pooled.isPooled, direct.isPooled], [true, false])
 })
 
-test('retention drops partitions through a pooler, and leaves no limit behind in its sessions', { skip }, async (t) => {
+test('retention drops partitions through a pooler, and leaves no limit behind in its sessions', async (t) => {
   const { scene, url } = await stage(t)
   scene.relay(new LedgerSink()).start()
   await scene.record([{ key: 'a' }])
