@@ -1,4 +1,16 @@
+import { OptionError } from '../errors.ts'
 import type { Subscription, SubscriptionDefinition } from './subscription.ts'
+
+/** An event becomes a job for each of its subscriptions, all in one script, which holds up everybody else while it runs. */
+export const MOST_SUBSCRIPTIONS = 1_000
+
+/** Why another one is refused. */
+export function tooManySubscriptions(name: string): OptionError {
+  return new OptionError(
+    `Subscription ${name} cannot be registered: there are ${MOST_SUBSCRIPTIONS} already, the most that there can be. End one that nobody needs: moca events unsubscribe NAME.`,
+    { option: 'subscriptions', found: MOST_SUBSCRIPTIONS },
+  )
+}
 
 export interface RegisteredSubscription extends SubscriptionDefinition {
   /** The set's version with which its name was registered: another one after it was taken out and registered again. */
@@ -27,7 +39,7 @@ export interface Registration {
 export interface SubscriptionRegistry {
   /**
    * Registers a subscription, or changes what it asks for. Where it starts is decided when its name is registered first. Rejects with
-   * OptionError where this registry cannot start there.
+   * OptionError where this registry cannot start there, or has MOST_SUBSCRIPTIONS.
    */
   register(subscription: Subscription): Promise<Registration>
   /** Ends a subscription: events from now on do not reach it; jobs that it has stay. False: there was none. */

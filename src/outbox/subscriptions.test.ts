@@ -208,3 +208,17 @@ test('a definition that cannot be read is named, and nothing is sent past it', a
   await it.connection.query(`update moca.subscription set definition = '{"topics": 5}'`)
   await assert.rejects((await it.relay()).at(1), { message: /topics of subscription s must be a list/ })
 })
+
+test('refuses one more than a thousand, and changes and ends those that are there', async (t) => {
+  const { connection, subscriptions } = await open(t)
+  await connection.query(`
+    insert into moca.subscription (name, from_version, since, definition, start_snapshot, start_high)
+    select 's' || n, n, n, '{"topics":["t"],"queue":"default","onDead":"block"}', pg_current_snapshot(), 0 from generate_series(1, 1000) n`)
+  await assert.rejects(subscriptions.register(subscription('one-more')), {
+    code: 'option_invalid',
+    message: /one-more cannot be registered: there are 1000 already, .* moca events unsubscribe NAME/,
+  })
+  assert.equal((await subscriptions.register(subscription('s7'))).status, 'changed')
+  assert.equal(await subscriptions.unregister('s8'), true)
+  assert.equal((await subscriptions.register(subscription('one-more'))).status, 'registered')
+})

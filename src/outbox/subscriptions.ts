@@ -1,5 +1,11 @@
 import { definitionText, readDefinition, type Subscription } from '../events/subscription.ts'
-import type { RegisteredSet, Registration, SubscriptionRegistry } from '../events/subscription-registry.ts'
+import {
+  MOST_SUBSCRIPTIONS,
+  type RegisteredSet,
+  type Registration,
+  type SubscriptionRegistry,
+  tooManySubscriptions,
+} from '../events/subscription-registry.ts'
 import type { Queryable } from '../postgres/connection.ts'
 import { asSchemaError } from './missing-schema.ts'
 import { loadStatements } from './statements.ts'
@@ -28,10 +34,14 @@ export class Subscriptions implements SubscriptionRegistry {
 
   async register(subscription: Subscription): Promise<Registration> {
     const { name, start } = subscription
-    const request = `{"name":${JSON.stringify(name)},"start":"${start}","definition":${definitionText(subscription)}}`
-    const [row] = await this.#query<{ answer: Registration }>('subscribe', [request])
+    const about = `"name":${JSON.stringify(name)},"start":"${start}","most":${MOST_SUBSCRIPTIONS}`
+    const request = `{${about},"definition":${definitionText(subscription)}}`
+    type Answer = { readonly status: Registration['status'] | 'full'; readonly version: number }
+    const [row] = await this.#query<{ answer: Answer }>('subscribe', [request])
     if (!row) throw new Error('subscribe() returned nothing')
-    return row.answer
+    const { status, version } = row.answer
+    if (status === 'full') throw tooManySubscriptions(name)
+    return { status, version }
   }
 
   async unregister(name: string): Promise<boolean> {

@@ -140,8 +140,8 @@ export const BACKEND_CHECKS: readonly BackendCheck[] = [
   {
     name: 'refuses an event for its own fault, and publishes its neighbours',
     async run({ backend, limitMs, subscribe, unpublishable }) {
-      const bad = await unpublishable()
       const subscribed = await subscribe(['shop.orders'])
+      const bad = await unpublishable()
       const events = [makeEvent('shop.orders'), bad, makeEvent('shop.orders')]
       await backend.ready(5_000)
       const outcomes = await backend.publishBatch(events)

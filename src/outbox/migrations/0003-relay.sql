@@ -217,8 +217,8 @@ language sql immutable parallel safe
 as $$ select hashtextextended('moca.subscription', 7446126) $$;
 
 -- Registers a subscription, or changes what it asks for. Where it starts is decided once, when its name is registered first.
--- request: { name, definition, start: "now" | "beginning" | an instant }
--- Answer: { "status": "registered" | "changed" | "unchanged", "version": the set's }
+-- request: { name, definition, start: "now" | "beginning" | an instant, most: subscriptions }
+-- Answer: { "status": "registered" | "changed" | "unchanged" | "full", "version": the set's }
 create function :"schema".subscribe(request json) returns json
 language plpgsql volatile
 set search_path = pg_catalog, :"schema", pg_temp
@@ -247,6 +247,9 @@ begin
     insert into subscription (name, from_version, since, definition, start_snapshot, start_high, past_tick)
     values (given_name, next_version, present.since, given_definition, present.start_snapshot, present.start_high, present.past_tick);
     return json_build_object('status', 'changed', 'version', next_version);
+  end if;
+  if (select count(*) from subscription where to_version is null) >= (request ->> 'most')::integer then
+    return json_build_object('status', 'full', 'version', next_version - 1);
   end if;
   insert into subscription (name, from_version, since, definition, start_snapshot, start_high, past_tick)
   select given_name, next_version, next_version, given_definition,

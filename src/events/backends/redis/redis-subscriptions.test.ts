@@ -140,3 +140,15 @@ test('touches nothing in a namespace of another layout, or one that was forgotte
     assert.equal((await it.registry.list()).version, 0)
   }
 })
+
+test('refuses one more than a thousand, and changes and ends those that are there', async () => {
+  using it = await open()
+  for (let n = 0; n < 1_000; n++) await it.registry.register(subscription(`s${n}`))
+  await assert.rejects(it.registry.register(subscription('one-more')), {
+    code: 'option_invalid',
+    message: /one-more cannot be registered: there are 1000 already/,
+  })
+  assert.equal((await it.registry.register(subscription('s7', { queue: 'long' }))).status, 'changed')
+  assert.equal(await it.registry.unregister('s8'), true)
+  assert.equal((await it.registry.register(subscription('one-more'))).status, 'registered')
+})

@@ -1,10 +1,12 @@
 import { OptionError } from '../../../errors.ts'
 import { definitionText, readDefinition, type Subscription } from '../../subscription.ts'
-import type {
-  RegisteredSet,
-  RegisteredSubscription,
-  Registration,
-  SubscriptionRegistry,
+import {
+  MOST_SUBSCRIPTIONS,
+  type RegisteredSet,
+  type RegisteredSubscription,
+  type Registration,
+  type SubscriptionRegistry,
+  tooManySubscriptions,
 } from '../../subscription-registry.ts'
 import { type RedisAccess, subscriptionsKey } from './redis-access.ts'
 import { loadScripts } from './scripts.ts'
@@ -29,7 +31,9 @@ export class RedisSubscriptions implements SubscriptionRegistry {
         { option: 'start', found: start },
       )
     }
-    const [status, version] = await this.#run<Registration['status']>('register', name, definitionText(subscription))
+    const args = [name, definitionText(subscription), String(MOST_SUBSCRIPTIONS)]
+    const [status, version] = await this.#run<Registration['status'] | 'full'>('register', ...args)
+    if (status === 'full') throw tooManySubscriptions(name)
     return { status, version }
   }
 
