@@ -97,7 +97,7 @@ test('verify accounts for what was recorded, names what Redis forgot, and is sil
   assert.equal(code, 1)
   assert.match(stdout, new RegExp(`log_row_missing  sink queue, lane ${unit}, batch 1\n  expected  1 rows`))
   const without = await project.run(['verify', '--json'], { DATABASE_URL: '' })
-  assert.deepEqual(Object.keys(JSON.parse(without.stdout)), ['ok', 'queues', 'findings'])
+  assert.deepEqual(Object.keys(JSON.parse(without.stdout)), ['ok', 'queues', 'schedules', 'findings'])
 })
 
 test('verify goes on without an outbox where the database has none', async (t) => {
