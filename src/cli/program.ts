@@ -37,7 +37,9 @@ type Choose = (command: Command, run: (context: Context) => Promise<ExitCode>) =
 
 function describeProgram({ output }: Context, choose: Choose): Command {
   const program = new Command('moca')
-    .description('Background jobs on Redis Streams: workers, queues, and an account of every job.')
+    .description(
+      'Jobs on Redis Streams, schedules, events, and an outbox in PostgreSQL, with an account of everything.',
+    )
     .version(readVersion())
     .option('--config <file>', 'configuration (default: moca.config.ts, .js or .mjs here or above)')
     .option('--namespace <name>', 'namespace, in place of the one of the configuration')
