@@ -1,9 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { readResult, type Result } from '../test/chaos/result.ts'
+import { OUTBOX_SCENARIOS } from '../test/chaos/outbox/scenarios.ts'
+import type { OutboxCounts } from '../test/chaos/outbox/verdict.ts'
 import { SCENARIOS } from '../test/chaos/scenarios.ts'
 import type { Counts } from '../test/chaos/verdict.ts'
 
-// Makes docs/faults.md from test/chaos/results/*.json, the findings of `npm run chaos -- queue`.
+// Makes docs/faults.md from test/chaos/results/*.json, the findings of `npm run chaos -- queue` and `npm run chaos -- outbox`.
 //
 //   node scripts/generate-faults-page.ts           writes the page
 //   node scripts/generate-faults-page.ts --check   fails when the page is not what the results give
@@ -38,13 +40,16 @@ const RERUNS: readonly [count: keyof Counts, label: string][] = [
   ['rerunAfterForgetting', 'Redis forgot that it had run'],
 ]
 
-const results: Result[] = []
+const OUTBOX_MEANINGS: readonly [count: keyof OutboxCounts, label: string, meaning: string][] = [
+  ['lost', 'lost', 'recorded in a transaction that committed, and never handled'],
+  ['outOfOrder', 'out of order', 'handled first after a later event of its key'],
+  ['neverCommitted', 'never committed', 'handled though no transaction that committed had recorded it'],
+  ['failed', 'failed', 'processes that ended by themselves or did not go on'],
+]
+
 const unplayed: string[] = []
-for (const { name, title } of SCENARIOS) {
-  const result = readResult(name)
-  if (result) results.push(result)
-  else unplayed.push(`${title} (\`${name}\`)`)
-}
+const results = SCENARIOS.flatMap((scenario) => resultOf<Counts>(scenario))
+const outboxResults = OUTBOX_SCENARIOS.flatMap((scenario) => resultOf<OutboxCounts>(scenario))
 const page = render(results)
 
 if (process.argv.includes('--check')) {
@@ -54,8 +59,59 @@ if (process.argv.includes('--check')) {
   }
 } else writeFileSync(PAGE, page)
 
+/** None or one. */
+function resultOf<Some extends object>({ name, title }: { name: string; title: string }): Result<Some>[] {
+  const result = readResult<Some>(name)
+  if (result) return [result]
+  unplayed.push(`${title} (\`${name}\`)`)
+  return []
+}
+
 function render(results: readonly Result[]): string {
-  return `${[intro(results), overview(results), ...missing(), ...results.map(section)].join('\n\n')}\n`
+  const parts = [
+    intro(results),
+    overview(results),
+    outboxIntro(),
+    outboxOverview(),
+    ...missing(),
+    ...results.map(section),
+  ]
+  return `${[...parts, ...outboxResults.map(outboxSection)].join('\n\n')}\n`
+}
+
+function outboxIntro(): string {
+  const meanings = OUTBOX_MEANINGS.map(([, label, meaning]) => `- **${label}**: ${meaning}`).join('\n')
+  return `What the outbox does when relays, PostgreSQL and Redis fail: \`npm run chaos -- outbox\`. Eight writers raise counters under row locks and record an event for each, some in transactions that are rolled back or stay open; relays are processes of the command line; a handler writes each event on the disk before Moca hears of its success. The counters in PostgreSQL say what must have come, and in which order per key. All of these must be zero:
+
+${meanings}`
+}
+
+function outboxOverview(): string {
+  const head = ['scenario', 'events recorded', 'handled again', ...OUTBOX_MEANINGS.map(([, label]) => label)]
+  const rows = outboxResults.map(({ title, counts }) =>
+    row([
+      `[${title}](#${anchor(title)})`,
+      counts.recorded,
+      counts.repeated,
+      ...OUTBOX_MEANINGS.map(([count]) => counts[count]),
+    ]),
+  )
+  return [row(head), row(head.map((_, index) => (index === 0 ? '---' : '---:'))), ...rows].join('\n')
+}
+
+function outboxSection(result: Result<OutboxCounts>): string {
+  const { title, text, facts, counts } = result
+  const lines = Object.entries(facts).map(([name, value]) => row([words(name), value]))
+  const table = [row(['', '']), row(['---', '---:']), ...lines, row(['handled', counts.succeeded])]
+  return `## ${title}\n\n${text}\n\n${table.join('\n')}${broken(result)}\n\n${about('outbox', result)}`
+}
+
+function broken({ problems }: Result<object>): string {
+  return problems.length > 0 ? `\n\nBroken promises:\n\n${problems.map((problem) => `- ${problem}`).join('\n')}` : ''
+}
+
+function about(suite: string, { ranAt, durationMs, seed, scenario, versions }: Result<object>): string {
+  return `${ranAt.slice(0, 10)}, ${Math.round(durationMs / 1_000)} s, Redis ${versions.redis}, Node ${versions.node}, ${versions.platform}. Again: \`npm run chaos -- ${suite} ${scenario} --seed ${seed}\``
 }
 
 function intro(results: readonly Result[]): string {
@@ -100,24 +156,21 @@ function missing(): string[] {
   return [`No long run is on record yet of: ${unplayed.join(', ')}. Their short versions run in \`npm test\`.`]
 }
 
-function section({ title, text, facts, counts, problems, ...run }: Result): string {
+function section(result: Result): string {
+  const { title, text, facts, counts } = result
   const lines = Object.entries(facts).map(([name, value]) => row([words(name), value]))
   const ends = row(['succeeded; dead letters', `${counts.succeeded}; ${counts.dead}`])
   const gone = counts.forgotten > 0 ? [row(['accepted and gone because Redis forgot them', counts.forgotten])] : []
   const again = RERUNS.filter(([count]) => counts[count] > 0).map(([count, why]) =>
     row([`run again because ${why}`, counts[count]]),
   )
-  const broken =
-    problems.length > 0 ? `\n\nBroken promises:\n\n${problems.map((problem) => `- ${problem}`).join('\n')}` : ''
-  const { ranAt, durationMs, seed, scenario, versions } = run
-  const about = `${ranAt.slice(0, 10)}, ${Math.round(durationMs / 1_000)} s, Redis ${versions.redis}, Node ${versions.node}, ${versions.platform}. Again: \`npm run chaos -- queue ${scenario} --seed ${seed}\``
   return `## ${title}
 
 ${text}
 
-${[row(['', '']), row(['---', '---:']), ...lines, ends, ...gone, ...again].join('\n')}${broken}
+${[row(['', '']), row(['---', '---:']), ...lines, ends, ...gone, ...again].join('\n')}${broken(result)}
 
-${about}`
+${about('queue', result)}`
 }
 
 function row(cells: readonly (string | number)[]): string {

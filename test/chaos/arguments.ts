@@ -1,19 +1,31 @@
 import { parseArgs } from 'node:util'
 import type { Size } from './scenario.ts'
+import { OUTBOX_SCENARIOS } from './outbox/scenarios.ts'
 import { SCENARIOS } from './scenarios.ts'
 
-export const USAGE = `usage: npm run chaos -- queue [scenario ...] [--seed n] [--count n] [--short] [--no-save]
+const SUITES: Readonly<Record<Suite, readonly { readonly name: string }[]>> = {
+  queue: SCENARIOS,
+  outbox: OUTBOX_SCENARIOS,
+}
+
+export const USAGE = `usage: npm run chaos -- queue|outbox [scenario ...] [--seed n] [--count n] [--short] [--no-save]
   --seed n    choices of chance, to be repeated (default: by the clock)
   --count n   how often a fault is played (default: each scenario has its own)
   --short     as npm test plays them
   --no-save   write no file in test/chaos/results
-scenarios (default: all of them): ${SCENARIOS.map(({ name }) => name).join(' ')}`
+scenarios (default: all of them)
+${Object.entries(SUITES)
+  .map(([suite, scenarios]) => `  ${suite}: ${scenarios.map(({ name }) => name).join(' ')}`)
+  .join('\n')}`
 
 /** The command was called in a way it does not know. */
 export class UsageError extends Error {}
 
+export type Suite = 'queue' | 'outbox'
+
 export interface Arguments {
   readonly isHelp: boolean
+  readonly suite: Suite
   /** Empty: all. */
   readonly names: readonly string[]
   readonly seed: number
@@ -28,17 +40,23 @@ export function parseArguments(args: readonly string[]): Arguments {
   const { values, positionals } = parse(args)
   const [suite, ...names] = positionals
   const isHelp = values.help
-  if (!isHelp && suite !== 'queue') throw new UsageError(`The only suite is queue; found ${suite ?? 'none'}.`)
-  const strange = names.find((name) => !SCENARIOS.some((scenario) => scenario.name === name))
+  if (!isHelp && !isSuite(suite)) throw new UsageError(`The suites are queue and outbox; found ${suite ?? 'none'}.`)
+  const known = isSuite(suite) ? suite : 'queue'
+  const strange = names.find((name) => !SUITES[known].some((scenario) => scenario.name === name))
   if (!isHelp && strange !== undefined) throw new UsageError(`There is no scenario ${strange}.`)
   return {
     isHelp,
+    suite: known,
     names,
     seed: whole('--seed', values.seed, 0) ?? Date.now() % 1_000_000,
     count: whole('--count', values.count, 1),
     size: values.short ? 'short' : 'full',
     isSaved: values.save,
   }
+}
+
+function isSuite(name: string | undefined): name is Suite {
+  return name !== undefined && Object.hasOwn(SUITES, name)
 }
 
 function parse(args: readonly string[]) {

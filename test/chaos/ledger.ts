@@ -26,7 +26,7 @@ export function monotonicUs(): number {
 }
 
 /** One process's file of the ledger. Lines that come while the disk is busy share the next fsync. */
-export class Ledger {
+export class Ledger<Line extends object = LedgerLine> {
   readonly #fd: number
   #waiting: (() => void)[] = []
   #isSyncing = false
@@ -36,7 +36,7 @@ export class Ledger {
   }
 
   /** Resolves when the line is on the disk. */
-  append(line: LedgerLine): Promise<void> {
+  append(line: Line): Promise<void> {
     // Written at once, so that lines stand in the order of what happened; only the fsync is shared.
     writeSync(this.#fd, `${JSON.stringify(line)}\n`)
     return new Promise((resolve) => {
@@ -46,7 +46,7 @@ export class Ledger {
   }
 
   /** For handlers that block the event loop. */
-  appendSync(line: LedgerLine): void {
+  appendSync(line: Line): void {
     writeSync(this.#fd, `${JSON.stringify(line)}\n`)
     fdatasyncSync(this.#fd)
   }
@@ -65,10 +65,10 @@ export class Ledger {
 }
 
 /** All lines of all processes, in no order. A process that was killed may have left half a last line: it was not written. */
-export function readLedger(dir: string): LedgerLine[] {
+export function readLedger<Line extends object = LedgerLine>(dir: string): Line[] {
   return readdirSync(dir)
     .filter((file) => file.endsWith('.jsonl'))
-    .flatMap((file) => parseLines(readFileSync(join(dir, file), 'utf8')).lines)
+    .flatMap((file) => parseLines(readFileSync(join(dir, file), 'utf8')).lines as Line[])
 }
 
 /** Follows the file of one process while it writes. */
@@ -98,7 +98,7 @@ export class LedgerTail {
       this.#offset += bytes
       const { lines, rest } = parseLines(this.#rest + this.#buffer.toString('latin1', 0, bytes))
       this.#rest = rest
-      for (const line of lines) this.#take(line)
+      for (const line of lines) this.#take(line as LedgerLine)
     }
     return [...this.#open.values()]
   }
@@ -118,8 +118,8 @@ export class LedgerTail {
   }
 }
 
-function parseLines(text: string): { lines: LedgerLine[]; rest: string } {
+function parseLines(text: string): { lines: unknown[]; rest: string } {
   const parts = text.split('\n')
   const rest = parts.pop() ?? ''
-  return { lines: parts.map((part) => JSON.parse(part) as LedgerLine), rest }
+  return { lines: parts.map((part) => JSON.parse(part) as unknown), rest }
 }

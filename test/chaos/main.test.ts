@@ -19,8 +19,9 @@ test('--help prints the usage and ends with 0', () => {
 
 test('wrong use says what is wrong, prints the usage, and ends with 2', () => {
   const cases: [args: string[], said: RegExp][] = [
-    [[], /^The only suite is queue; found none\.\nusage: /],
-    [['outbox'], /^The only suite is queue; found outbox\.\nusage: /],
+    [[], /^The suites are queue and outbox; found none\.\nusage: /],
+    [['outbocks'], /^The suites are queue and outbox; found outbocks\.\nusage: /],
+    [['outbox', 'kill-workers'], /^There is no scenario kill-workers\.\nusage: /],
     [['queue', 'kill-worker'], /^There is no scenario kill-worker\.\nusage: /],
     [['queue', '--fast'], /^Unknown option '--fast'.*\nusage: /],
     [['queue', '--count'], /^Option '--count <value>' argument missing\nusage: /],

@@ -3,23 +3,26 @@ import { readFileSync } from 'node:fs'
 import { parseArguments, UsageError, USAGE } from './arguments.ts'
 import { makeResult, type Result, writeResult } from './result.ts'
 import type { Scenario } from './scenario.ts'
+import { OUTBOX_SCENARIOS } from './outbox/scenarios.ts'
 import { SCENARIOS } from './scenarios.ts'
 
 // npm run chaos -- queue                          every scenario, some twenty-five minutes
 // npm run chaos -- queue kill-workers --count 20  one of them, with so many faults
 // npm run chaos -- queue --short --no-save        as `npm test` plays them; writes no result
+// npm run chaos -- outbox                         the same for relays
 //
 // Each scenario writes test/chaos/results/<name>.json; `node scripts/generate-faults-page.ts` makes docs/faults.md of them.
 
 const WRONG_USE = 2
 
-const { isHelp, names, seed, count, size, isSaved } = readArguments()
+const { isHelp, suite, names, seed, count, size, isSaved } = readArguments()
 if (isHelp) {
   console.log(USAGE)
   process.exit()
 }
 let broken = 0
-for (const scenario of SCENARIOS) {
+const scenarios: readonly Scenario<object>[] = suite === 'outbox' ? OUTBOX_SCENARIOS : SCENARIOS
+for (const scenario of scenarios) {
   if (names.length > 0 && !names.includes(scenario.name)) continue
   console.log(`\n${scenario.title} (${scenario.name}, seed ${seed})`)
   try {
@@ -45,14 +48,16 @@ function readArguments(): ReturnType<typeof parseArguments> {
   }
 }
 
-async function play(scenario: Scenario): Promise<Result> {
+async function play(scenario: Scenario<object>): Promise<Result<object>> {
   const ranAt = new Date().toISOString()
   const from = performance.now()
   const outcome = await scenario.run(size, seed, count)
   const durationMs = Math.round(performance.now() - from)
   const result = makeResult(scenario, outcome, { seed, ranAt, durationMs, versions: versions() })
   console.log(`  ${Math.round(durationMs / 1_000)} s; ${list(result.facts)}`)
-  console.log(`  ${list(Object.fromEntries(Object.entries(result.counts).filter(([, n]) => n > 0)))}`)
+  console.log(
+    `  ${list(Object.fromEntries(Object.entries(result.counts as Record<string, number>).filter(([, n]) => n > 0)))}`,
+  )
   for (const problem of result.problems) console.log(`  BROKEN: ${problem}`)
   return result
 }

@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { Outcome, Scenario } from './scenario.ts'
-import type { Counts } from './verdict.ts'
+import type { Counts as QueueCounts } from './verdict.ts'
 
 /** What one run of one scenario found: a file in test/chaos/results/, from which docs/faults.md is generated. */
-export interface Result {
+export interface Result<Counts extends object = QueueCounts> {
   readonly scenario: string
   readonly title: string
   readonly text: string
@@ -18,11 +18,11 @@ export interface Result {
 
 const RESULTS = new URL('./results/', import.meta.url)
 
-export function makeResult(
-  scenario: Scenario,
-  outcome: Outcome,
+export function makeResult<Counts extends object>(
+  scenario: Scenario<Counts>,
+  outcome: Outcome<Counts>,
   run: Pick<Result, 'seed' | 'ranAt' | 'durationMs' | 'versions'>,
-): Result {
+): Result<Counts> {
   const { name, title, text } = scenario
   const { facts, verdict, problems = [] } = outcome
   return {
@@ -36,15 +36,15 @@ export function makeResult(
   }
 }
 
-export function writeResult(result: Result): string {
+export function writeResult(result: Result<object>): string {
   const file = new URL(`${result.scenario}.json`, RESULTS)
   writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`)
   return file.pathname
 }
 
-export function readResult(name: string): Result | undefined {
+export function readResult<Counts extends object = QueueCounts>(name: string): Result<Counts> | undefined {
   try {
-    return JSON.parse(readFileSync(new URL(`${name}.json`, RESULTS), 'utf8')) as Result
+    return JSON.parse(readFileSync(new URL(`${name}.json`, RESULTS), 'utf8')) as Result<Counts>
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error

@@ -1,18 +1,20 @@
-import type { Verdict } from './verdict.ts'
+import type { Counts as QueueCounts } from './verdict.ts'
 
 /** `short`: seconds, in `npm test`. `full`: minutes, by `npm run chaos`. */
 export type Size = 'short' | 'full'
 
-export interface Outcome {
+/** `Counts`: what its checker counts. */
+export interface Outcome<Counts extends object = QueueCounts> {
   /** What was done, in numbers. */
   readonly facts: Readonly<Record<string, number>>
-  readonly verdict: Verdict
+  /** Problems: one sentence per broken promise. */
+  readonly verdict: { readonly counts: Counts; readonly problems: readonly string[] }
   /** Promises of this scenario alone that did not hold, a sentence each. */
   readonly problems?: readonly string[]
 }
 
-/** One kind of fault, played against a loaded queue. */
-export interface Scenario {
+/** One kind of fault, played against a system under load. */
+export interface Scenario<Counts extends object = QueueCounts> {
   /** File name of its result. */
   readonly name: string
   /** Heading of its part of the page. */
@@ -20,7 +22,7 @@ export interface Scenario {
   /** What is done, and what must hold: for the page. */
   readonly text: string
   /** `count` overrides how often the fault is played. */
-  run(size: Size, seed: number, count?: number): Promise<Outcome>
+  run(size: Size, seed: number, count?: number): Promise<Outcome<Counts>>
 }
 
 /** Distribution of a count, for the facts. */

@@ -18,7 +18,15 @@ export async function writeUntil(
     keys,
     random = Math.random,
     linger = async () => {},
-  }: { keys: number; random?: () => number; linger?: () => Promise<void> },
+    pace = async () => {},
+  }: {
+    keys: number
+    random?: () => number
+    /** Some transactions stay open for so long. */
+    linger?: () => Promise<void>
+    /** Between two transactions. */
+    pace?: () => Promise<void>
+  },
 ): Promise<number> {
   let committed = 0
   while (!stop.aborted) {
@@ -43,6 +51,7 @@ export async function writeUntil(
         if (!(error instanceof RolledBack)) throw error
       },
     )
+    await pace()
   }
   return committed
 }
