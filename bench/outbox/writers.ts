@@ -5,8 +5,9 @@ import { playMetronome } from '../queue/metronome.ts'
 
 /** As many connections write at once. */
 const writers = 8
-/** Events a transaction, of as many keys. */
-const keysPerTransaction = 20
+/** A transaction changes so many rows that it locks, and records so many events for each. */
+const keysPerTransaction = 10
+const eventsPerChange = 2
 /** In one of so many transactions it is counted how often a row was locked by another writer. */
 const countedShare = 20
 
@@ -26,7 +27,7 @@ export interface WriteResult {
   readonly lastAtMs: number
 }
 
-/** Rows that writers lock, and the function by which they write: it locks and raises the rows of its keys, then records. */
+/** Rows that writers lock, and the function by which they write: it locks and raises the rows of its keys, `times` times, then records an event for each raise. */
 export async function prepareWriters(databaseUrl: string, keys: number): Promise<void> {
   const client = new Client({ connectionString: databaseUrl })
   await client.connect()
@@ -36,18 +37,18 @@ create table counter (key text collate "C" primary key, value bigint not null de
 insert into counter (key) select 'k' || n from generate_series(1, ${keys}) n;
 
 -- The index gives the rows in the order of their keys, to all writers alike: no deadlocks.
-create function raise_counters(wanted text[], out keys text[], out ns bigint[])
+create function raise_counters(wanted text[], times integer, out keys text[], out ns bigint[])
 language plpgsql volatile
 set enable_seqscan = off
 set enable_bitmapscan = off
 as $$
 begin
-  with raised as (update counter set value = value + 1 where key = any (wanted) returning key, value)
-  select array_agg(key), array_agg(value) into keys, ns from raised;
+  with raised as (update counter set value = value + times where key = any (wanted) returning key, value)
+  select array_agg(key), array_agg(n) into keys, ns from raised, generate_series(value - times + 1, value) n;
 end
 $$;
 
-create function write_events(keys text[], first_i bigint, out events integer, out conflicts integer)
+create function write_events(keys text[], times integer, first_i bigint, out events integer, out conflicts integer)
 language plpgsql volatile
 as $$
 declare
@@ -66,7 +67,7 @@ begin
       end if;
     end loop;
   end if;
-  select * into raised, ns from raise_counters(keys);
+  select * into raised, ns from raise_counters(keys, times);
   events := cardinality(raised);
   perform record_events(raised, ns, first_i);
 end
@@ -94,7 +95,7 @@ export async function write({ databaseUrl, events, keys }: WriteArgs): Promise<W
     while (sum.events < events) {
       const wanted = new Set(Array.from({ length: keysPerTransaction }, () => randomKey(keys)))
       const { rows } = await client.query<{ events: number; conflicts: number | null }>(
-        writeStatement([...wanted].toSorted(), 0),
+        writeStatement([...wanted].toSorted(), eventsPerChange, 0),
       )
       sum.transactions++
       sum.events += rows[0]?.events ?? 0
@@ -142,7 +143,7 @@ export async function writeAtFixedRate(
   const clients = [...idle]
 
   const writeOne = async (client: Client, i: number): Promise<void> => {
-    await client.query(writeStatement([randomKey(keys)], i))
+    await client.query(writeStatement([randomKey(keys)], 1, i))
     committedAtMs[i] = monotonicMs()
     const next = waiting.shift()
     if (next === undefined) idle.push(client)
@@ -172,8 +173,12 @@ export async function readCounters(databaseUrl: string): Promise<ReadonlyMap<str
 }
 
 /** One statement is one transaction. */
-function writeStatement(keys: readonly string[], firstI: number) {
-  return { name: 'write', text: 'select events, conflicts from write_events($1, $2)', values: [keys, firstI] }
+function writeStatement(keys: readonly string[], times: number, firstI: number) {
+  return {
+    name: 'write',
+    text: 'select events, conflicts from write_events($1, $2, $3)',
+    values: [keys, times, firstI],
+  }
 }
 
 function randomKey(keys: number): string {

@@ -19,12 +19,14 @@ export const subscription = defineSubscription({ name: 'bench', topics: [topic] 
 /** What is handed to `moca.record`: a list of events, as JSON. An application would bring the text along: it is put together cheaply. */
 const requestFunction = `
 create function make_request(keys text[], ns bigint[], first_i bigint) returns text
-language sql stable
+language plpgsql stable
 as $$
-  select '[' || string_agg(
+begin
+  return (select '[' || string_agg(
     '{"topic":"${topic}","event_type":"${eventType}","key":"' || e.key || '","data":{"n":' || e.n || ',"i":' || e.i || ',"text":"' || e.text
       || '"}}', ',') || ']'
-  from ${eventRows}
+  from ${eventRows});
+end
 $$`
 
 /** The schema, one subscription that gets every event, and the function that records. */
