@@ -10,6 +10,7 @@ import { startRedis } from '../../test/support/redis-server.ts'
 import { waitFor } from '../../test/support/wait-for.ts'
 import { defineJob } from '../job/job.ts'
 import { createMoca } from '../moca.ts'
+import { defineSchedule } from '../scheduler/schedule.ts'
 import { DevFolder } from '../processes/dev/dev-folder.ts'
 import { fromPg } from '../sql/pg.ts'
 
@@ -90,7 +91,7 @@ async function enqueue(url: string, name: string): Promise<void> {
   }
 }
 
-test('starts servers, the schema, a relay and a worker; data and URLs stay, until --fresh', async (t) => {
+test('starts servers, the schema, a relay, a scheduler and a worker; data and URLs stay, until --fresh', async (t) => {
   const project = await makeProject(t)
   const first = project.start(['dev'])
   const urls = await ready(first)
@@ -128,6 +129,11 @@ test('starts servers, the schema, a relay and a worker; data and URLs stay, unti
   const empty = await project.run(['queue', 'status', '--json'], { REDIS_URL: redis })
   assert.ok(JSON.parse(empty.stdout).queues.every(({ accepted }: { accepted: number }) => accepted === 0))
   await assert.rejects(query(postgres, 'select from mine'), /does not exist/)
+  const moca = createMoca({ redis: { url: redis } })
+  const schedule = defineSchedule({ name: 'each-second', job: greet, payload: { name: 'Hedy' }, every: '1s' })
+  await moca.scheduler.upsert(schedule)
+  await moca.close()
+  await fresh.said(/Greeted Hedy/)
   fresh.kill('SIGTERM')
   await fresh.ended
 })

@@ -8,8 +8,11 @@ import { QueueScene } from '../../test/support/queue-scene.ts'
 import { type RedisServer, startRedis } from '../../test/support/redis-server.ts'
 import { waitFor } from '../../test/support/wait-for.ts'
 import { defineSubscription } from '../events/subscription.ts'
+import { defineJob } from '../job/job.ts'
+import { createMoca } from '../moca.ts'
 import { OutboxReader } from '../outbox/outbox-status.ts'
 import { Subscriptions } from '../outbox/subscriptions.ts'
+import { defineSchedule } from '../scheduler/schedule.ts'
 
 let redis: RedisServer
 let postgres: PostgresServer
@@ -45,6 +48,10 @@ test('a whole deployment is one screen: servers, processes, queues, outbox, subs
   // Only now: the scene's relay knows no subscriptions, and intends nothing where there are some.
   await new Subscriptions(connection, 'moca').register(defineSubscription({ name: 'orders', topics: ['shop.*'] }))
 
+  const moca = createMoca({ namespace: 'test', redis: { url: redis.url } })
+  await moca.scheduler.upsert(defineSchedule({ name: 'hourly', job: defineJob({ type: 'a' }), payload: {}, every: '1h' }))
+  await moca.close()
+
   const env = { DATABASE_URL: scene.database.url }
   const { code, stdout, stderr } = await project.run(['status'], env)
   assert.deepEqual([code, stderr], [0, ''])
@@ -54,6 +61,7 @@ test('a whole deployment is one screen: servers, processes, queues, outbox, subs
   )
   assert.match(stdout, /^Workers {6}1: host-1 \(default\)$/m)
   assert.match(stdout, /^Relays {7}1: \S+$/m)
+  assert.match(stdout, /^Schedules {4}1; no scheduler leads: nothing fires$/m)
   assert.match(stdout, /^default +1 +0 +1 +0 +0 +[\d.]+ m?s$/m)
   assert.match(stdout, /^Outbox {7}ledger: everything is relayed$/m)
   assert.match(stdout, /^Parked keys {2}1: moca outbox status --parked$/m)
@@ -69,6 +77,7 @@ test('a whole deployment is one screen: servers, processes, queues, outbox, subs
     'workers',
     'queues',
     'losses',
+    'schedules',
     'outbox',
     'subscriptions',
   ])

@@ -1,7 +1,7 @@
 import { systemClock } from '../clock.ts'
 import type { MocaConfig } from '../config/config.ts'
 import type { OutboxStatus, SinkStatus } from '../outbox/outbox-status.ts'
-import { Overview, type OverviewLook, type ServerStatus, type SubscriptionStatus } from '../status/overview.ts'
+import { Overview, type OverviewLook, type SchedulesStatus, type ServerStatus, type SubscriptionStatus } from '../status/overview.ts'
 import { explain } from './cli-error.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
@@ -64,7 +64,7 @@ function show(output: Output, { namespace }: MocaConfig, look: OverviewLook, bef
 }
 
 function describe(output: Output, look: OverviewLook): string[] {
-  const { servers, workers, queues, losses, outbox, outboxError, subscriptions = [] } = look
+  const { servers, workers, queues, losses, schedules, outbox, outboxError, subscriptions = [] } = look
   const lines = servers.map((server) => describeServer(output, server))
   if (workers) {
     const names = workers.map(
@@ -82,6 +82,7 @@ function describe(output: Output, look: OverviewLook): string[] {
         ),
       ),
     )
+  if (schedules && schedules.count > 0) lines.push(line('Schedules', describeSchedules(output, schedules)))
   if (queues) lines.push('', ...describeQueues(output, queues), '')
   if (outboxError !== undefined) lines.push(line('Outbox', output.style('red', reasonOf(outboxError))))
   if (outbox) lines.push(...describeOutbox(output, outbox))
@@ -107,6 +108,12 @@ function listOf(output: Output, names: readonly string[]): string {
 function describeServer(output: Output, { server, at, version, error }: ServerStatus): string {
   const label = server === 'redis' ? 'Redis' : 'PostgreSQL'
   return line(label, error === undefined ? `${version ?? ''} at ${at}`.trim() : output.style('red', reasonOf(error)))
+}
+
+function describeSchedules(output: Output, { count, disabled, leader }: SchedulesStatus): string {
+  const schedules = `${formatCount(count)}${disabled === 0 ? '' : `, ${formatCount(disabled)} of them disabled`}`
+  const nobody = output.style(count > disabled ? 'red' : 'yellow', 'no scheduler leads: nothing fires')
+  return `${schedules}; ${leader === undefined ? nobody : `scheduler ${leader} leads`}`
 }
 
 function describeQueues(output: Output, queues: NonNullable<OverviewLook['queues']>): string[] {

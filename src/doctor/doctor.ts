@@ -14,6 +14,7 @@ import { type NamespaceConnection, openNamespace } from '../queue/namespace.ts'
 import { LAYOUT } from '../queue/scripts.ts'
 import { Connection, describeUrl } from '../redis/connection.ts'
 import { readClockOffset, readServerFacts, type ServerFacts } from '../redis/server-facts.ts'
+import { ScheduleStore } from '../scheduler/schedule-store.ts'
 import { checkCaptures } from './captures.ts'
 import { checkClock } from './clocks.ts'
 import { type Diagnosis, problem } from './diagnosis.ts'
@@ -26,6 +27,7 @@ import { checkMemory } from './redis-memory.ts'
 import { checkPersistence } from './redis-persistence.ts'
 import { checkResent } from './resent.ts'
 import { checkRetention } from './retention.ts'
+import { checkSchedules } from './schedules.ts'
 import { checkSchema } from './schema.ts'
 import { checkSubscriptions } from './subscriptions.ts'
 
@@ -133,11 +135,16 @@ class Examination {
 
   async #examineQueues(): Promise<void> {
     const namespace = this.#namespace
-    if (!namespace) return this.#skip(['queues', 'losses'], 'the namespace cannot be opened')
+    if (!namespace) return this.#skip(['queues', 'losses', 'schedules'], 'the namespace cannot be opened')
     const reader = new QueueReader(this.#deps.config.namespace, async () => namespace)
     const inspector = new Inspector(reader)
     await this.#check('queues', async () => checkQueues(await inspector.counts(), await inspector.workers()))
     await this.#check('losses', async () => checkLosses(await inspector.losses(), await reader.serverMs()))
+    const store = new ScheduleStore(lendNamespace(namespace))
+    const { schedules } = this.#deps.config
+    await this.#check('schedules', async () =>
+      checkSchedules({ configured: schedules, stored: await store.list(), leader: await store.leader() }),
+    )
   }
 
   async #examineOutbox(): Promise<void> {

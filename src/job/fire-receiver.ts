@@ -30,10 +30,11 @@ export interface Fire {
  */
 export type FireOutcome = 'enqueued' | 'done' | 'changed' | 'early' | 'busy' | 'passed'
 
-/** `standby`: somebody else leads, and nothing was done. `full`: neither, since the queue has no room. */
+/** `standby`: somebody else leads, and nothing was done. `full`: neither, since so many jobs wait in the queue already. */
 export type FireAnswer =
   | { readonly status: 'fired'; readonly outcomes: readonly FireOutcome[] }
-  | { readonly status: 'standby' | 'full' }
+  | { readonly status: 'standby' }
+  | { readonly status: 'full'; readonly maxWaiting: number }
 
 export interface FireReceiver {
   /** Takes up to 500 fires of one queue, in order: all of it or nothing. `leader`: who must lead; undefined: whoever does. */

@@ -14,6 +14,7 @@ import { startDevRedis } from './dev/dev-redis.ts'
 import type { DevServer } from './dev/dev-server.ts'
 import { tellBackends } from './backends.ts'
 import { runOutboxProcess } from './outbox.ts'
+import { runSchedulerProcess } from './scheduler.ts'
 import { aborted } from './start-up.ts'
 import { runWorkerProcess } from './worker.ts'
 
@@ -33,7 +34,7 @@ export interface DevOptions {
 }
 
 /**
- * Everything in one process, for development: servers where none is named, the schema, a relay, a worker for all queues. What it started it also
+ * Everything in one process, for development: servers where none is named, the schema, a relay, a scheduler, a worker for all queues. What it started it also
  * ends, whatever happens. Resolves with the exit code of the command, or 0.
  */
 export async function runDevProcess(options: DevOptions): Promise<number> {
@@ -140,6 +141,7 @@ async function runProcesses(
   const processes = [
     ...(apps.length === 0 ? [] : [runWorkerProcess({ input, log, isBurst: false, stop: all })]),
     ...(postgres.url === undefined ? [] : [runOutboxProcess({ input, log, stop: all })]),
+    runSchedulerProcess({ input, log, stop: all }),
   ]
   const running = Promise.all([...watched, ...processes, aborted(all)]).then(() => 0)
   try {

@@ -61,6 +61,8 @@ export class Scheduler {
   readonly #deps: SchedulerDeps
   readonly #leader: Leader
   readonly #warning: RepeatedWarning
+  /** By queue: until when, by the server's clock (ms), nothing is sent to it, since it was full. */
+  readonly #full = new Map<string, { untilMs: number; readonly warning: RepeatedWarning }>()
   #stop: AbortController | undefined
   #running: Promise<void> | undefined
   #entries: Entry[] = []
@@ -176,13 +178,19 @@ export class Scheduler {
   async #fireUntil(untilMs: number, stop: AbortSignal): Promise<void> {
     const { clock } = this.#deps
     while (!stop.aborted) {
-      const next = this.#entries.reduce((least, { nextMs }) => Math.min(least, nextMs), Infinity)
+      const next = this.#entries.reduce((least, entry) => Math.min(least, this.#dueMs(entry)), Infinity)
       const restMs = untilMs - clock.monotonicMs()
       const waitMs = Math.min(restMs, next - this.#serverMs())
       if (waitMs > 0) await (this.#makeReady() ? nextTurn() : clock.wait(waitMs, stop))
       if (clock.monotonicMs() >= untilMs || stop.aborted) return
       if (next <= this.#serverMs() && !(await this.#fireDue())) return clock.wait(RETRY_MS, stop)
     }
+  }
+
+  /** When its next instant can be sent. */
+  #dueMs({ nextMs, schedule }: Entry): number {
+    if (this.#full.size === 0) return nextMs
+    return Math.max(nextMs, this.#full.get(schedule.definition.queue)?.untilMs ?? 0)
   }
 
   /** Makes some of the fires that fall due soon. False: there are none. */
@@ -198,10 +206,10 @@ export class Scheduler {
     return made > 0
   }
 
-  /** False: not all could be done. */
+  /** False: somebody else leads. */
   async #fireDue(): Promise<boolean> {
     const nowMs = this.#serverMs()
-    const due = this.#entries.filter(({ nextMs }) => nextMs <= nowMs)
+    const due = this.#entries.filter((entry) => this.#dueMs(entry) <= nowMs)
     const byQueue = Map.groupBy(
       due.flatMap((entry) => this.#decide(entry, nowMs)),
       ({ entry }) => entry.schedule.definition.queue,
@@ -235,7 +243,12 @@ export class Scheduler {
     const owner = this.#leader.owner
     if (owner === undefined) return false
     const answer = await receiver.fire(owner, queue, fires.map(({ fire }) => fire)) // biome-ignore format: one call
-    if (answer.status !== 'fired') return false
+    if (answer.status === 'standby') return false
+    if (answer.status === 'full') {
+      this.#pause(queue, answer.maxWaiting)
+      return true
+    }
+    this.#goOn(queue)
     let [count, lateMs] = [0, 0]
     for (const [index, outcome] of answer.outcomes.entries()) {
       const { entry, fire } = fires[index] as (typeof fires)[number]
@@ -254,5 +267,18 @@ export class Scheduler {
     }
     if (count > 0) onFires?.({ count, lateMs })
     return true
+  }
+
+  /** The instants of its schedules wait; those of other queues do not. */
+  #pause(queue: string, maxWaiting: number): void {
+    const { log, clock } = this.#deps
+    const { warning } = this.#full.get(queue) ?? { warning: new RepeatedWarning(log, clock) }
+    this.#full.set(queue, { untilMs: this.#serverMs() + RETRY_MS, warning })
+    warning.failed(`maxWaiting is ${maxWaiting}`, `Schedules wait: queue ${queue} is full`, { queue })
+  }
+
+  #goOn(queue: string): void {
+    this.#full.get(queue)?.warning.works(`Schedules go on: queue ${queue} has room`)
+    this.#full.delete(queue)
   }
 }

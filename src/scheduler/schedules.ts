@@ -81,8 +81,8 @@ export class Schedules {
     const now = this.#clock.wallMs()
     const fire = triggerOf(schedule, now, givenPlace(now))
     const answer = await this.#receiver.fire(undefined, queue, [fire])
-    if (answer.status !== 'fired') throw new QueueFullError(queue, 0)
-    if (answer.outcomes[0] !== 'enqueued') throw unknown(name)
+    if (answer.status === 'full') throw new QueueFullError(queue, answer.maxWaiting)
+    if (answer.status !== 'fired' || answer.outcomes[0] !== 'enqueued') throw unknown(name)
     return { id: formatJobId(queue, fire.place) }
   }
 

@@ -11,6 +11,7 @@ import { QueueReader } from '../queue/inspector/queue-reader.ts'
 import { lendNamespace } from '../queue/lent-namespace.ts'
 import { type NamespaceConnection, openNamespace } from '../queue/namespace.ts'
 import { Connection, describeUrl } from '../redis/connection.ts'
+import { ScheduleStore } from '../scheduler/schedule-store.ts'
 
 export interface ServerStatus {
   readonly server: 'redis' | 'postgres'
@@ -32,19 +33,27 @@ export interface SubscriptionStatus {
   readonly behindAtMostMs?: number
 }
 
+export interface SchedulesStatus {
+  readonly count: number
+  readonly disabled: number
+  /** Undefined: nobody leads, and nothing fires. */
+  readonly leader: string | undefined
+}
+
 /** What a deployment looks like at one moment. What a server that is away would tell is left out. */
 export interface OverviewLook {
   readonly servers: readonly ServerStatus[]
   readonly workers?: readonly WorkerView[]
   readonly queues?: Readonly<Record<string, QueueCounts>>
   readonly losses?: readonly LossReport[]
+  readonly schedules?: SchedulesStatus
   readonly outbox?: OutboxStatus
   /** Why PostgreSQL has no outbox that this release can read. */
   readonly outboxError?: unknown
   readonly subscriptions?: readonly SubscriptionStatus[]
 }
 
-type RedisLook = Pick<OverviewLook, 'workers' | 'queues' | 'losses'> & {
+type RedisLook = Pick<OverviewLook, 'workers' | 'queues' | 'losses' | 'schedules'> & {
   readonly registered?: readonly RegisteredSubscription[]
 }
 type PostgresLook = Pick<OverviewLook, 'outbox' | 'outboxError'> & {
@@ -87,14 +96,16 @@ export class Overview {
       const open = await this.#openRedis()
       const reader = new QueueReader(this.#config.namespace, () => this.#openRedis())
       const inspector = new Inspector(reader)
-      const [workers, queues, losses, { subscriptions: registered }] = await Promise.all([
+      const access = lendNamespace(open)
+      const [workers, queues, losses, { subscriptions: registered }, schedules] = await Promise.all([
         inspector.workers(),
         inspector.counts(),
         inspector.losses(),
-        new RedisSubscriptions(lendNamespace(open)).list(),
+        new RedisSubscriptions(access).list(),
+        readSchedules(new ScheduleStore(access)),
       ])
       const { version } = open.connection.server
-      return { server: { server: 'redis', at, version }, look: { workers, queues, losses, registered } }
+      return { server: { server: 'redis', at, version }, look: { workers, queues, losses, registered, schedules } }
     } catch (error) {
       return { server: { server: 'redis', at, error }, look: {} }
     }
@@ -139,6 +150,12 @@ export class Overview {
       return { outboxError }
     }
   }
+}
+
+async function readSchedules(store: ScheduleStore): Promise<SchedulesStatus> {
+  const [all, leader] = await Promise.all([store.list(), store.leader()])
+  const disabled = all.filter(({ isEnabled }) => !isEnabled).length
+  return { count: all.length, disabled, leader: leader?.owner }
 }
 
 function describe(

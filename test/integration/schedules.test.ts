@@ -22,12 +22,12 @@ const secondly = (name: string, more: object = {}) =>
   defineSchedule({ name, job: tick, payload: { n: 1 }, cron: '* * * * * *', ...more })
 
 /** A scheduler's parts on a connection of their own. */
-function openParts({ namespace }: Workbench, url = servers.redis.url) {
+function openParts({ namespace }: Workbench, url = servers.redis.url, maxWaiting: Record<string, number> = {}) {
   const losses = new LossDetector(silentLogger)
   const redis = { url }
   const link = linkNamespace({ redis, namespace, role: 'scheduler', losses, log: silentLogger })
   const counts = new ConfirmedCounts(losses)
-  const receiver = new Receiver({ link, counts, clock: systemClock, maxWaiting: {}, timeoutMs: 5_000 })
+  const receiver = new Receiver({ link, counts, clock: systemClock, maxWaiting, timeoutMs: 5_000 })
   const store = new ScheduleStore(new NamespaceAccess(link, namespace, 5_000))
   const define = () => store.define('config', [], 1_000)
   const scheduler = new Scheduler({ store, receiver, clock: systemClock, log: silentLogger, define })
@@ -190,6 +190,24 @@ test('a fire that stands half done is not enqueued twice, and a missed one takes
   ])
   assert.deepEqual(again, { status: 'fired', outcomes: ['passed', 'enqueued'] })
   assert.equal((await bench.counts()).waiting, 1)
+})
+
+test('a full queue holds up its own schedules alone, and trigger says how many may wait', async () => {
+  await using bench = openBench(servers.redis, { queues: { default: { maxWaiting: 2 } } })
+  await using parts = openParts(bench, servers.redis.url, { default: 2 })
+  const { scheduler } = bench.moca
+  const other = defineJob({ type: 'other', queue: 'other' })
+  await scheduler.upsert(secondly('full'))
+  await scheduler.upsert(defineSchedule({ name: 'free', job: other, payload: {}, cron: '* * * * * *' }))
+  parts.scheduler.start()
+  await waitFor(async () => (await enqueued(bench.moca, 'free')).length >= 6, { timeoutMs: 15_000 })
+  const runs = await enqueued(bench.moca, 'free')
+  const late = runs.map(({ at, scheduledFor }) => at.getTime() - scheduledFor.getTime()).toSorted((a, b) => a - b)
+  assert.ok((late[2] ?? Infinity) < 100, `half of those that have room are on time: ${late.join(', ')} ms late`)
+  assert.equal((await enqueued(bench.moca, 'full')).length, 2)
+  await assert.rejects(scheduler.trigger('full'), /maxWaiting is 2/)
+  await bench.startWorker({ handlers: [handle(tick, () => {})] })
+  await waitFor(async () => (await enqueued(bench.moca, 'full')).length > 3, { timeoutMs: 15_000 })
 })
 
 test('trigger enqueues a job now, beside the instants; unknown names are refused', async () => {

@@ -109,12 +109,14 @@ export class Receiver implements JobReceiver, FireReceiver {
   }
 
   async fire(leader: string | undefined, queue: string, fires: readonly Fire[]): Promise<FireAnswer> {
-    const header = JSON.stringify({ q: queue, n: fires.length, max: this.#deps.maxWaiting[queue], o: leader })
+    const maxWaiting = this.#deps.maxWaiting[queue]
+    const header = JSON.stringify({ q: queue, n: fires.length, max: maxWaiting, o: leader })
     const args = [header, ...fires.flatMap(fireValues)]
     const sending = this.#begin()
     const send = async (open: NamespaceConnection): Promise<FireAnswer> => {
       const [word, at, accepted, ...outcomes] = await open.connection.run<Reply>(loadScripts().fire, open.prefix, args)
-      if (word !== 'fired') return { status: word as 'standby' | 'full' }
+      if (word === 'full') return { status: word, maxWaiting: maxWaiting ?? 0 }
+      if (word !== 'fired') return { status: 'standby' }
       if (!this.#deps.counts.confirm(open, queue, Number(accepted), Number(at))) open.destroy()
       return { status: word, outcomes: outcomes as FireOutcome[] }
     }
