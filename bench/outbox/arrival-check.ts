@@ -65,8 +65,3 @@ export class ArrivalCheck {
 export function isExact({ missing, repeated, outOfOrder, unknown }: ArrivalVerdict): boolean {
   return missing + repeated + outOfOrder + unknown === 0
 }
-
-/** Each at least once: what every outbox promises. */
-export function isComplete({ missing, unknown }: ArrivalVerdict): boolean {
-  return missing + unknown === 0
-}

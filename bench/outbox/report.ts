@@ -41,7 +41,7 @@ ${formatTable(
 
 ## Beside the metrics
 
-CPU in microseconds per event; \`conflicts\`: how often a writer came to a row that another one had locked; \`repeated\`, \`outOfOrder\`: events that arrived again, or before an earlier one of their key.
+CPU in microseconds per event; \`conflicts\`: how often a writer came to a row that another one had locked; \`missing\`: events that were committed and never arrived; \`repeated\`, \`outOfOrder\`: events that arrived again, or before an earlier one of their key.
 
 ${formatTable(['', 'fsync', ...titles], factRows(rows, measured))}
 `
