@@ -44,8 +44,8 @@ export interface ReceivedBatch extends ReceivedPosition {
 export type BatchAnswer =
   /** Accepted now, or before. */
   | { readonly status: 'applied' | 'done' }
-  /** A higher epoch was here: this relay does not own the lane any more. */
-  | { readonly status: 'stale'; readonly epoch: number }
+  /** A higher epoch was here: this relay does not own the lane any more, or PostgreSQL forgot who did. */
+  | { readonly status: 'stale'; readonly found: ReceivedPosition }
   /** The queue has less than the batch before, or nothing of this lane. */
   | { readonly status: 'forgot'; readonly found: ReceivedPosition | undefined }
   /** The queue has more, or another batch of this number. */

@@ -127,12 +127,9 @@ export class Courier<Content> {
         lane.takenAtMs = this.#deps.clock.monotonicMs()
         await this.#allIsThere(lane)
         return false
-      case 'stale':
-        lane.pending = undefined
-        this.#deps.onLost(lane)
-        return false
       case 'forgot':
         return this.#sendAgain(lane, delivery.n)
+      case 'stale':
       case 'ahead':
         return this.#isStillAhead(lane, delivery.n)
       default:
@@ -193,7 +190,10 @@ export class Courier<Content> {
     return (await store.now()).getTime() - at.getTime() <= settings.redriveMaxMs
   }
 
-  /** PostgreSQL may know by now what the sink knew before us: an intent of another owner. */
+  /**
+   * PostgreSQL may know by now what the sink knew before us: another owner, who has an epoch there before it sends anything, or its intent.
+   * Where it does not, it was put back, also when the sink has seen an epoch that PostgreSQL forgot to have given.
+   */
   async #isStillAhead(lane: Lane, foundN: number): Promise<boolean> {
     const [stored] = await this.#deps.store.loadLanes([lane.number])
     if (stored && (stored.epoch !== lane.epoch || (stored.last?.n ?? 0) > lane.n)) {

@@ -130,6 +130,32 @@ async function copy(from: OutboxScene, server: PostgresServer, t: TestContext): 
   return OutboxScene.of(t, database)
 }
 
+test('stops a lane also when the older PostgreSQL has forgotten who owned it', async (t) => {
+  const scene = await openScene(t)
+  const sink = new LedgerSink()
+  const bringBy = async (keys: readonly string[]) => {
+    const relay = scene.relay(sink)
+    relay.start()
+    await bring(scene, sink, keys)
+    await relay.stop()
+  }
+  await bringBy(['a'])
+  const backup = await scene.server.backup()
+  // Each has an epoch of its own, and the last one's is higher than that of the next relay after the backup.
+  await bringBy(['a'])
+  await bringBy(['a'])
+  await bringBy(['a'])
+  await scene.server.restore(backup)
+  const relay = scene.relay(sink)
+  relay.start()
+  await stands(scene, 'behind')
+  const [standing, ...others] = await scene.database.query('select found::int, expected::int from moca.standstill')
+  assert.deepEqual([standing, others], [{ found: 4, expected: 1 }, []])
+  await rebaseOf(t, scene, sink).run('test')
+  await bring(scene, sink, ['a'])
+  await relay.stop()
+})
+
 test('goes on in a copy on another server, whose transactions are counted anew: each row once, whenever it was recorded', async (t) => {
   const server = await startPostgres({ kind: 'distribution', isUnique: true })
   t.after(() => server.stop())

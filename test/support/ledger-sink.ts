@@ -114,7 +114,7 @@ export class LedgerSink implements Sink<readonly LogRow[]>, SinkPositions {
     if (last && last.logId !== logId) return { status: 'foreign', n: last.n }
     if (last && epoch < last.epoch) {
       this.refusals++
-      return { status: 'stale' }
+      return { status: 'stale', n: last.n }
     }
     const lastN = last?.n ?? 0
     if (last && n === lastN && digest === last.digest) {

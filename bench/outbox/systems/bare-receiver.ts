@@ -79,7 +79,6 @@ class BareReceiver implements JobReceiver {
     for (const { key, payload } of jobs) args.push(key ?? '', payload)
     const status = await this.#redis.receive([positionsKey, arrivalsKey], args)
     if (status === 'applied' || status === 'done') return { status }
-    if (status === 'stale') return { status, epoch: epoch + 1 } // at least
     const found = (await this.positions()).get(unit)
     return { status, found } as BatchAnswer
   }

@@ -105,7 +105,10 @@ const found = { logId: 'log', n: 4, epoch: 1, rows: 1, digest: 'x' }
 const ANSWERS: [BatchAnswer | Error, object][] = [
   [{ status: 'applied' }, { status: 'taken' }],
   [{ status: 'done' }, { status: 'taken' }],
-  [{ status: 'stale', epoch: 9 }, { status: 'stale' }],
+  [
+    { status: 'stale', found },
+    { status: 'stale', n: 4 },
+  ],
   [
     { status: 'forgot', found },
     { status: 'forgot', n: 4 },

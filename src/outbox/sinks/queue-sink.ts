@@ -74,8 +74,6 @@ export class QueueSink implements Sink<QueueContent> {
         case 'applied':
         case 'done':
           return { status: 'taken' }
-        case 'stale':
-          return { status: 'stale' }
         case 'full':
           return { status: 'unavailable', reason: `Queue ${answer.queue} is full (maxWaiting)` }
         case 'forgot':

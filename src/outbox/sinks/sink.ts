@@ -31,12 +31,13 @@ export type Delivery =
   | { readonly status: 'taken' }
   /** Away, busy or full: nobody's fault, and nothing is counted. The lane tries again later. */
   | { readonly status: 'unavailable'; readonly reason: string }
-  /** Another relay owns the lane. */
-  | { readonly status: 'stale' }
   /** It has less than the batch before: send from `n` on. */
   | { readonly status: 'forgot'; readonly n: number }
-  /** It has more than PostgreSQL knows of, or is fed by another log. */
-  | { readonly status: 'ahead' | 'foreign'; readonly n: number }
+  /**
+   * stale: it had a batch of a higher epoch. ahead: it has more than PostgreSQL knows of. foreign: it is fed by another log. `n`: of its last
+   * batch.
+   */
+  | { readonly status: 'stale' | 'ahead' | 'foreign'; readonly n: number }
 
 /** For which batch rows are prepared. */
 export interface BatchFacts {

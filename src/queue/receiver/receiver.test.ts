@@ -272,6 +272,7 @@ test('attack 12: of a database that was put back to an older state nothing is ta
 test('attack 12: the same batch, sent again by whoever owns the lane now, is done; one of its former owner is stale', async () => {
   await using it = await open()
   const jobs = [receivedJob()]
+  const found = { logId: LOG_ID, n: 2, epoch: 2, rows: 0, digest: 'd2' }
   const answers = await it.receive(
     { jobs },
     { jobs },
@@ -285,8 +286,8 @@ test('attack 12: the same batch, sent again by whoever owns the lane now, is don
     { status: 'done' },
     { status: 'done' },
     { status: 'applied' },
-    { status: 'stale', epoch: 2 },
-    { status: 'stale', epoch: 2 },
+    { status: 'stale', found },
+    { status: 'stale', found },
   ])
   assert.equal((await it.counts())?.accepted, 1)
 })

@@ -204,7 +204,6 @@ function readAnswer([word, about]: Reply): BatchAnswer {
     case 'forgot':
       return { status: word, found }
     case 'stale':
-      return { status: word, epoch: (found as ReceivedPosition).epoch }
     case 'ahead':
     case 'foreign':
       return { status: word, found: found as ReceivedPosition }
