@@ -1,4 +1,3 @@
-import { hostname, userInfo } from 'node:os'
 import { requireSchema } from '../outbox/migrations.ts'
 import { OutboxReader } from '../outbox/outbox-status.ts'
 import type { Database } from '../postgres/database.ts'
@@ -33,19 +32,6 @@ export async function requireKnownSink({ reader }: OutboxAccess, sink: string | 
   if (known.includes(sink)) return
   const names = known.length === 0 ? 'no relay has ever run' : `known are ${known.join(', ')}`
   throw new NotFoundError(`There is no sink ${sink}; ${names}.`, 'moca outbox status shows all of them.')
-}
-
-/** Who wishes something, for those who look later. */
-export function operatorName(): string {
-  return `${userName()}@${hostname()}`
-}
-
-function userName(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return String(process.getuid?.() ?? 'unknown') // a user without a name, as in many containers
-  }
 }
 
 /** A signal that aborts after a time, or with another one. */

@@ -5,7 +5,8 @@ import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { parseTime } from './flag-values.ts'
 import { formatCount } from './format.ts'
-import { type OutboxAccess, operatorName, requireKnownSink, within, withOutbox } from './outbox-access.ts'
+import { operatorName } from './operator.ts'
+import { type OutboxAccess, requireKnownSink, within, withOutbox } from './outbox-access.ts'
 import { stopSignal } from './stop-signal.ts'
 
 export interface ParkedKeyOptions {

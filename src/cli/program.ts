@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { UsageError, explain } from './cli-error.ts'
 import { Context, type Flags } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
+import { acknowledgeLosses } from './queue-acknowledge-losses.ts'
 import { cancelJob } from './queue-cancel.ts'
 import { inspectJob } from './queue-inspect.ts'
 import { listJobs } from './queue-list.ts'
@@ -242,6 +243,12 @@ function describeQueue(queue: Command, choose: Choose): void {
     .argument('<job-id>')
     .addHelpText('after', examples('moca queue cancel default.0.1732464000000-5'))
     .action((id, _, command) => choose(command, (context) => cancelJob(context, id)))
+  queue
+    .command('acknowledge-losses')
+    .description('say that you know what Redis forgot: verify, status and doctor do not name it any more')
+    .option('--queue <name>', 'of this queue only')
+    .addHelpText('after', examples('moca queue acknowledge-losses', 'moca queue acknowledge-losses --queue default'))
+    .action((options, command) => choose(command, (context) => acknowledgeLosses(context, options)))
 }
 
 function describeScheduler(scheduler: Command, choose: Choose): void {

@@ -212,6 +212,20 @@ test('status --queue shows one queue and its losses', async () => {
   assert.deepEqual([queues.length, queues[0].queue, queues[0].waiting, losses], [1, 'mail', 1, []])
 })
 
+test('acknowledge-losses ends the finding, and is in the JSON', async () => {
+  using it = await openScene()
+  await it.scene.run('lose', { boot: '7-0', q: 'default', lost: 3, from: 0, to: 2_000 })
+  assert.equal((await it.moca('verify')).code, 1)
+  const done = await it.moca('queue', 'acknowledge-losses')
+  assert.deepEqual([done.code, done.stderr], [0, ''])
+  assert.match(done.stdout, /^Acknowledged 1 report of what Redis forgot/)
+  assert.deepEqual(JSON.parse((await it.moca('queue', 'acknowledge-losses', '--json')).stdout), { acknowledged: 0 })
+  assert.equal((await it.moca('verify')).code, 0)
+  assert.doesNotMatch((await it.moca('queue', 'status')).stdout, /forgot/)
+  const { losses } = JSON.parse((await it.moca('queue', 'status', '--json')).stdout)
+  assert.match(losses[0].acknowledgedBy, /@/)
+})
+
 test('cancel takes back what has not started', async () => {
   using it = await openScene()
   const { waiting, dead } = await fill(it.scene, 1)

@@ -102,7 +102,8 @@ function describeStatus(
       )
     }
   }
-  for (const { queue, lost, from, to } of losses) {
+  for (const { queue, lost, from, to, acknowledgedAt } of losses) {
+    if (acknowledgedAt !== undefined) continue
     lines.push(
       output.style(
         'red',

@@ -1,7 +1,13 @@
 import { systemClock } from '../clock.ts'
 import type { MocaConfig } from '../config/config.ts'
 import type { OutboxStatus, SinkStatus } from '../outbox/outbox-status.ts'
-import { Overview, type OverviewLook, type SchedulesStatus, type ServerStatus, type SubscriptionStatus } from '../status/overview.ts'
+import {
+  Overview,
+  type OverviewLook,
+  type SchedulesStatus,
+  type ServerStatus,
+  type SubscriptionStatus,
+} from '../status/overview.ts'
 import { explain } from './cli-error.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
@@ -87,7 +93,8 @@ function describe(output: Output, look: OverviewLook): string[] {
   if (outboxError !== undefined) lines.push(line('Outbox', output.style('red', reasonOf(outboxError))))
   if (outbox) lines.push(...describeOutbox(output, outbox))
   if (losses) {
-    const lost = losses.reduce((sum, each) => sum + each.lost, 0)
+    const open = losses.filter(({ acknowledgedAt }) => acknowledgedAt === undefined)
+    const lost = open.reduce((sum, each) => sum + each.lost, 0)
     const text = `Redis forgot at least ${formatCount(lost)} jobs: moca queue status`
     lines.push(line('Lost jobs', lost === 0 ? 'none' : output.style('red', text)))
   }

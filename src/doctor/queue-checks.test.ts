@@ -53,6 +53,8 @@ test('what Redis forgot today is a problem, what it forgot long ago a note', asy
   const losses = await inspector.losses()
   assert.match(brief(checkLosses(losses, Date.now())).join(), /^problem: Redis forgot at least 3 of queue default/)
   assert.match(brief(checkLosses(losses, Date.now() + 2 * 86_400_000)).join(), /^note: /)
+  await inspector.acknowledgeLosses({ by: 'anna' })
+  assert.deepEqual(checkLosses(await inspector.losses(), Date.now()), [])
 })
 
 test('subscriptions: without a handler a problem, of another application or not registered a note', () => {

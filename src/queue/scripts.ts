@@ -18,6 +18,7 @@ export const SCRIPT_NAMES = [
   'count',
   'beat',
   'lose',
+  'acknowledge',
   'relay',
   'publish',
   'reposition',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { Inspector } from '../queue/inspector/inspector.ts'
 import { type Fetched, QueueScene } from '../../test/support/queue-scene.ts'
 import { type RedisServer, startRedis } from '../../test/support/redis-server.ts'
 import { QueueReader } from '../queue/inspector/queue-reader.ts'
@@ -298,7 +299,12 @@ for (const queue of QUEUES) {
       assert.deepEqual(found.toSorted(byText), expected.toSorted(byText), JSON.stringify(findings, undefined, 2))
       for (const finding of findings) assert.equal(finding.queue, finding.kind === 'queue_not_listed' ? 'mail' : queue)
       if (!isMendable) return
-      for (const { fix } of findings) for (const args of redisCommands(fix)) await scene.command(...args)
+      for (const { fix } of findings) {
+        for (const args of redisCommands(fix)) await scene.command(...args)
+        if (fix.includes(`moca queue acknowledge-losses --queue ${queue}`)) {
+          await new Inspector(reader).acknowledgeLosses({ by: 'test', queue })
+        }
+      }
       assert.deepEqual((await accountQueues(reader)).findings, [])
     })
   }
@@ -321,6 +327,13 @@ test('tells how many and from when to when the server forgot', async () => {
     finding?.found ?? '',
     /at least 3 forgotten, accepted after 1970-01-01T00:00:00\.000Z and not later than 1970-01-01T00:00:02/,
   )
+})
+
+test('does not name what somebody says is known', async () => {
+  using it = await openScene()
+  await it.scene.run('lose', { boot: '7-0', q: 'default', lost: 3, from: 0, to: 2_000 })
+  await new Inspector(it.reader).acknowledgeLosses({ by: 'anna' })
+  assert.deepEqual((await accountQueues(it.reader)).findings, [])
 })
 
 test('stops naming one by one when everything is wrong', async () => {

@@ -89,13 +89,13 @@ function checkSum(queue: string, look: QueueLook): Finding[] {
 async function findLosses(reader: QueueReader, queues: readonly string[]): Promise<Finding[]> {
   const losses = await new Inspector(reader).losses()
   return losses
-    .filter(({ queue }) => queues.includes(queue))
-    .map(({ queue, lost, from, to, noticedAt, boot }) => ({
+    .filter(({ queue, acknowledgedAt }) => queues.includes(queue) && acknowledgedAt === undefined)
+    .map(({ queue, lost, from, to, noticedAt }) => ({
       kind: 'redis_forgot',
       queue,
       expected: 'every accepted job still known to Redis',
       found: `at least ${lost} forgotten, accepted after ${from.toISOString()} and not later than ${to.toISOString()} (noticed at ${noticedAt.toISOString()})`,
-      fix: `Enqueue the work of that time again (with idempotency keys); then ${command('HDEL', `${reader.prefix}losses`, boot)} ends this finding`,
+      fix: `Enqueue the work of that time again (with idempotency keys); then moca queue acknowledge-losses --queue ${queue} ends this finding`,
     }))
 }
 

@@ -556,6 +556,15 @@ export const FAILING_CASES: readonly FailingCase[] = [
       return { header: { boot: '1-0', q: QUEUE, lost: 1, from: 1, to: 2 } }
     },
   },
+  {
+    name: 'acknowledge',
+    script: 'acknowledge',
+    async prepare(scene) {
+      await scene.enqueue({})
+      await scene.namespace.run('lose', { boot: '1-0', q: QUEUE, lost: 1, from: 1, to: 2 })
+      return { header: { by: 'anna' } }
+    },
+  },
 ]
 
 function rescueHeader({ namespace: { nowMs } }: ScriptScene, letter: string): object {

@@ -457,6 +457,26 @@ test('tells of losses and workers', async () => {
   assert.ok(worker?.seenAt)
 })
 
+test('losses are acknowledged once, and a larger one is news again', async () => {
+  using it = await openScene()
+  const { scene, inspector } = it
+  const lose = (queue: string, lost: number) =>
+    scene.run('lose', { boot: '7-0', q: queue, lost, from: 1_000, to: 2_000 })
+  const seen = async () =>
+    Object.fromEntries(
+      (await inspector.losses()).map(({ queue, lost, acknowledgedBy }) => [queue, [lost, acknowledgedBy]]),
+    )
+  await lose('default', 3)
+  await lose('mail', 1)
+  assert.equal(await inspector.acknowledgeLosses({ by: 'anna', queue: 'default' }), 1)
+  assert.equal(await inspector.acknowledgeLosses({ by: 'ben' }), 1)
+  assert.equal(await inspector.acknowledgeLosses({ by: 'ben' }), 0)
+  assert.deepEqual(await seen(), { default: [3, 'anna'], mail: [1, 'ben'] })
+  await lose('default', 2)
+  await lose('mail', 5)
+  assert.deepEqual(await seen(), { default: [3, 'anna'], mail: [5, undefined] })
+})
+
 test('opens the namespace again after the server forgot everything', async () => {
   using it = await openScene()
   const { scene } = it

@@ -22,8 +22,21 @@ export interface LossReport {
   readonly from: Date
   readonly to: Date
   readonly noticedAt: Date
+  /** When, and by whom, it was said to be known (`moca queue acknowledge-losses`); undefined: nobody has. */
+  readonly acknowledgedAt: Date | undefined
+  readonly acknowledgedBy: string | undefined
   /** The life of the server in which they are missing. */
   readonly boot: string
+}
+
+/** As lua/lose.lua and lua/acknowledge.lua write it; ms since 1970. */
+interface StoredLoss {
+  readonly lost: number
+  readonly from: number
+  readonly to: number
+  readonly noticed: number
+  readonly seen?: number
+  readonly by?: string
 }
 
 export interface WorkerView {
@@ -86,12 +99,25 @@ export class Inspector {
   async losses(): Promise<LossReport[]> {
     const found = await this.#reader.hash('losses')
     const reports = found.flatMap(([boot, text]) => {
-      const byQueue = JSON.parse(text) as Record<string, { lost: number; from: number; to: number; noticed: number }>
-      return Object.entries(byQueue).map(([queue, { lost, from, to, noticed }]) => {
-        return { queue, lost, from: new Date(from), to: new Date(to), noticedAt: new Date(noticed), boot }
-      })
+      const byQueue = JSON.parse(text) as Record<string, StoredLoss>
+      return Object.entries(byQueue).map(([queue, { lost, from, to, noticed, seen, by }]) => ({
+        queue,
+        lost,
+        from: new Date(from),
+        to: new Date(to),
+        noticedAt: new Date(noticed),
+        acknowledgedAt: seen === undefined ? undefined : new Date(seen),
+        acknowledgedBy: by,
+        boot,
+      }))
     })
     return reports.toSorted((a, b) => b.noticedAt.getTime() - a.noticedAt.getTime())
+  }
+
+  /** Says that losses are known: they are no findings any more. Default: of all queues. Returns of how many reports that was news. */
+  async acknowledgeLosses({ by, queue }: { readonly by: string; readonly queue?: string }): Promise<number> {
+    if (queue !== undefined) requireQueueName(queue)
+    return this.#reader.run<number>('acknowledge', [JSON.stringify({ q: queue, by })])
   }
 
   /** The workers that gave a sign of life lately. */
