@@ -35,7 +35,7 @@ export const MAY_IMPORT: Record<string, readonly string[]> = {
 
   queue: [...BASE, 'config', 'redis'],
   // Its settings are handed to it: the configuration knows its contracts.
-  scheduler: [...BASE, 'redis'],
+  scheduler: [...BASE, 'redis', 'postgres'],
   // Its settings are handed to it: the configuration knows its contracts.
   events: [...BASE, 'redis'],
   // Events are what it carries. Their side never looks back.

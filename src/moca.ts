@@ -26,6 +26,7 @@ import { Producer } from './queue/producer/producer.ts'
 import { QueueReader } from './queue/inspector/queue-reader.ts'
 import { Receiver } from './queue/receiver/receiver.ts'
 import type { Link } from './redis/link.ts'
+import { KeptSchedules } from './scheduler/kept-schedules.ts'
 import { ScheduleStore } from './scheduler/schedule-store.ts'
 import { Schedules } from './scheduler/schedules.ts'
 
@@ -76,15 +77,16 @@ export class Moca {
     const timeoutMs = queue.enqueueTimeoutMs
     const receiver = new Receiver({ link: this.#link, counts, clock: systemClock, maxWaiting, timeoutMs })
     const access = new NamespaceAccess(this.#link, namespace, redis.connectTimeoutMs)
+    this.#database = databaseOf(this.config)
     this.scheduler = new Schedules({
       store: new ScheduleStore(access),
       receiver,
       clock: systemClock,
       maxPayloadBytes: queue.maxPayloadBytes,
+      kept: this.#database && new KeptSchedules(this.#database, schema),
     })
     // Those who emit go by what is in Redis: a copy of the rows in PostgreSQL where there are any.
     const copy = new RedisSubscriptions(access)
-    this.#database = databaseOf(this.config)
     const rows = this.#database && new Subscriptions(this.#database, postgres.schema)
     const mirror = rows && new SubscriptionMirror(rows, copy)
     this.registry = rows ?? copy

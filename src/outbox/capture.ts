@@ -1,7 +1,7 @@
 import type { Doctype } from '../doctype.ts'
 import { ConfigError, SqlError } from '../errors.ts'
 import type { Queryable } from '../postgres/connection.ts'
-import { quoteIdentifier } from './statements.ts'
+import { quoteIdentifier } from '../postgres/identifier.ts'
 
 /** What is installed of a doctype, compared with what this release would install. */
 export interface CaptureState {

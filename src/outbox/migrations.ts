@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { SchemaError, SqlError } from '../errors.ts'
 import type { Queryable, Transaction } from '../postgres/connection.ts'
-import { quoteIdentifier } from './statements.ts'
+import { quoteIdentifier } from '../postgres/identifier.ts'
 
 // The schema, as it came to be: migrations/NNNN-name.sql, applied in order, each once, never changed once it was released, never undone.
 

@@ -10,7 +10,7 @@ import { encodePayload } from '../job/payload.ts'
 import { encodeEventRequest, encodeJobRequest } from './record.ts'
 import { asRecordError } from './record-refusal.ts'
 import { requireExecutor, type SqlExecutor } from './sql-executor.ts'
-import { quoteIdentifier } from './statements.ts'
+import { quoteIdentifier } from '../postgres/identifier.ts'
 
 export interface OutboxOptions {
   /** The schema that `moca migrate` made. */

@@ -1,5 +1,6 @@
 import type { PostgresConnection, Queryable, Transaction } from '../postgres/connection.ts'
-import { loadStatements, quoteIdentifier } from './statements.ts'
+import { loadStatements } from './statements.ts'
+import { quoteIdentifier } from '../postgres/identifier.ts'
 
 /** Partitions that are ready before they are needed: making one takes no lock that a writer waits for, but it may have to wait itself. */
 export const PARTITIONS_AHEAD = 2

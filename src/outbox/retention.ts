@@ -3,7 +3,8 @@ import type { PostgresConnection, Queryable } from '../postgres/connection.ts'
 import type { Database } from '../postgres/database.ts'
 import { RepeatedWarning } from '../service/repeated-warning.ts'
 import { addPartition, countPartitionsAhead, PARTITIONS_AHEAD, waitingAtMost } from './partitions.ts'
-import { loadStatements, quoteIdentifier } from './statements.ts'
+import { loadStatements } from './statements.ts'
+import { quoteIdentifier } from '../postgres/identifier.ts'
 
 export interface RetentionDeps {
   readonly database: Database

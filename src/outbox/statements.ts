@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { quoteIdentifier } from '../postgres/identifier.ts'
 
 const loaded = new Map<string, string>()
 
@@ -20,8 +21,4 @@ function loadStatement(name: string, schema: string): string {
   )
   loaded.set(`${schema}/${name}`, text)
   return text
-}
-
-export function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }

@@ -7,7 +7,7 @@ import {
   tooManySubscriptions,
 } from '../events/subscription-registry.ts'
 import type { Queryable } from '../postgres/connection.ts'
-import { asSchemaError } from './missing-schema.ts'
+import { asSchemaError } from '../postgres/missing-schema.ts'
 import { loadStatements } from './statements.ts'
 
 type Name = 'list-subscriptions' | 'subscribe' | 'unsubscribe'

@@ -78,6 +78,17 @@ export class ScheduleStore {
     return { version: Number(version), changed, removed }
   }
 
+  /** Defines schedules of run time as they were kept. A name that the configuration has by now is left to it. Returns how many were news. */
+  async restore(kept: readonly { readonly name: string; readonly text: string }[]): Promise<number> {
+    if (kept.length === 0) return 0
+    const [, changed] = await this.#run<[string, number]>(
+      'define',
+      'runtime',
+      ...kept.flatMap(({ name, text }) => [name, text]),
+    )
+    return changed
+  }
+
   /** Rejects with OptionError where the configuration has it and it is to be removed. */
   async switch(name: string, to: 'enable' | 'disable' | 'remove'): Promise<'done' | 'unchanged' | 'not_found'> {
     const [word] = await this.#run<['done' | 'unchanged' | 'not_found' | 'configured']>('switch', name, to)

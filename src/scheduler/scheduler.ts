@@ -29,7 +29,7 @@ export interface SchedulerDeps {
   readonly receiver: FireReceiver
   readonly clock: Clock
   readonly log: Logger
-  /** Defines the schedules of the configuration: at the start, and once Redis has forgotten them. */
+  /** Makes Redis know what it may have forgotten: asked for in another life of the server, and where it knows no schedule at all. */
   readonly define: () => Promise<unknown>
   /** Told of fires that were enqueued, and how late the latest of them was. */
   readonly onFires?: (fired: { readonly count: number; readonly lateMs: number }) => void
@@ -136,10 +136,11 @@ export class Scheduler {
       this.#version = undefined
       log.info({ scheduler: this.id, epoch: lead.epoch }, 'Leading: schedules are fired here')
     }
+    const isAnotherLife = lead.boot !== this.#boot
+    if (lead.version === 0 || (isAnotherLife && this.#boot !== '')) await define()
     // A server that came back may know less than was fired: what it knows counts.
-    if (lead.boot !== this.#boot) this.#version = undefined
+    if (isAnotherLife) this.#version = undefined
     this.#boot = lead.boot
-    if (lead.version === 0) await define()
     // Before they are listed: what changes meanwhile is noticed a turn later.
     if (this.#version !== lead.version) {
       this.#enter(await store.list())

@@ -4,7 +4,8 @@ import { describeValue } from '../job/describe-value.ts'
 import type { FireReceiver } from '../job/fire-receiver.ts'
 import { formatJobId, givenPlace } from '../job/job-id.ts'
 import { triggerOf } from './fires.ts'
-import { isSchedule, requireScheduleName, type Rules, type Schedule, type Times } from './schedule.ts'
+import type { KeptSchedules } from './kept-schedules.ts'
+import { definitionText, isSchedule, requireScheduleName, type Rules, type Schedule, type Times } from './schedule.ts'
 import type { Run, ScheduleStore, StoredSchedule } from './schedule-store.ts'
 import { Timetable } from './timetable.ts'
 
@@ -30,24 +31,42 @@ export class Schedules {
   readonly #receiver: FireReceiver
   readonly #clock: Clock
   readonly #maxPayloadBytes: number
+  readonly #kept: KeptSchedules | undefined
 
-  constructor(deps: { store: ScheduleStore; receiver: FireReceiver; clock: Clock; maxPayloadBytes: number }) {
+  /** `kept`: what is defined at run time is kept there, too. */
+  constructor(deps: {
+    store: ScheduleStore
+    receiver: FireReceiver
+    clock: Clock
+    maxPayloadBytes: number
+    kept?: KeptSchedules | undefined
+  }) {
     this.#store = deps.store
     this.#receiver = deps.receiver
     this.#clock = deps.clock
     this.#maxPayloadBytes = deps.maxPayloadBytes
+    this.#kept = deps.kept
   }
 
   /**
    * Defines a schedule at run time, or changes it; a leading scheduler knows of it within a second. One whose times change begins now.
-   * Rejects with PayloadError, or OptionError for a name that the configuration has.
+   * Rejects with PayloadError, or OptionError for a name that the configuration has. Where there is a PostgreSQL it is kept there, and
+   * comes back when Redis forgets it; then it also rejects with ConnectionError while PostgreSQL is away, and SchemaError without a schema.
    */
   async upsert(schedule: Schedule): Promise<'changed' | 'unchanged'> {
     if (!isSchedule(schedule)) {
       throw new ConfigError(`upsert takes a schedule made by defineSchedule; found ${describeValue(schedule)}`)
     }
-    const { changed } = await this.#store.define('runtime', [schedule], this.#maxPayloadBytes)
-    return changed > 0 ? 'changed' : 'unchanged'
+    const define = async () => {
+      const { changed } = await this.#store.define('runtime', [schedule], this.#maxPayloadBytes)
+      return changed > 0 ? 'changed' : 'unchanged'
+    }
+    if (!this.#kept) return define()
+    const text = await definitionText(schedule, 'runtime', this.#maxPayloadBytes)
+    return this.#kept.change(async (kept) => {
+      await kept.put(schedule.name, text)
+      return define() // refused: nothing was kept, either
+    })
   }
 
   /** Makes these the schedules of the configuration; others that came of one are removed. Scheduler processes do. */
@@ -59,17 +78,32 @@ export class Schedules {
 
   /** Removes a schedule that was defined at run time. Jobs that it has enqueued stay. Rejects with OptionError for one of the configuration. */
   async remove(name: string): Promise<boolean> {
-    return (await this.#store.switch(name, 'remove')) === 'done'
+    const remove = async () => (await this.#store.switch(name, 'remove')) === 'done'
+    if (!this.#kept) return remove()
+    return this.#kept.change(async (kept) => {
+      const wasKept = await kept.remove(name)
+      return (await remove()) || wasKept
+    })
   }
 
   /** Instants that passed while it was disabled are not made up for. */
   enable(name: string): Promise<'done' | 'unchanged' | 'not_found'> {
-    return this.#store.switch(name, 'enable')
+    return this.#switch(name, true)
   }
 
   /** Stays in force until it is enabled, also when the configuration is defined again. */
   disable(name: string): Promise<'done' | 'unchanged' | 'not_found'> {
-    return this.#store.switch(name, 'disable')
+    return this.#switch(name, false)
+  }
+
+  async #switch(name: string, isEnabled: boolean): Promise<'done' | 'unchanged' | 'not_found'> {
+    const flip = () => this.#store.switch(name, isEnabled ? 'enable' : 'disable')
+    if (!this.#kept) return flip()
+    return this.#kept.change(async (kept) => {
+      const word = await flip()
+      if (word !== 'not_found') await kept.switch(name, isEnabled)
+      return word
+    })
   }
 
   /** Enqueues its job now, enabled or not, beside its instants. Rejects with OptionError for an unknown name, QueueFullError or EnqueueError. */
