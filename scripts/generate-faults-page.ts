@@ -3,9 +3,11 @@ import { readResult, type Result } from '../test/chaos/result.ts'
 import { OUTBOX_SCENARIOS } from '../test/chaos/outbox/scenarios.ts'
 import type { OutboxCounts } from '../test/chaos/outbox/verdict.ts'
 import { SCENARIOS } from '../test/chaos/scenarios.ts'
+import { SCHEDULER_SCENARIOS } from '../test/chaos/scheduler/scenarios.ts'
+import type { SchedulerCounts } from '../test/chaos/scheduler/verdict.ts'
 import type { Counts } from '../test/chaos/verdict.ts'
 
-// Makes docs/faults.md from test/chaos/results/*.json, the findings of `npm run chaos -- queue` and `npm run chaos -- outbox`.
+// Makes docs/faults.md from test/chaos/results/*.json, the findings of `npm run chaos -- queue`, `outbox` and `scheduler`.
 //
 //   node scripts/generate-faults-page.ts           writes the page
 //   node scripts/generate-faults-page.ts --check   fails when the page is not what the results give
@@ -47,9 +49,17 @@ const OUTBOX_MEANINGS: readonly [count: keyof OutboxCounts, label: string, meani
   ['failed', 'failed', 'processes that ended by themselves or did not go on'],
 ]
 
+const SCHEDULER_MEANINGS: readonly [count: keyof SchedulerCounts, label: string, meaning: string][] = [
+  ['lost', 'lost', 'an instant that fell due, and never came to the handler'],
+  ['doubled', 'doubled', 'an instant that was fired twice (allowed where Redis itself forgot that it had been fired)'],
+  ['unexpected', 'unexpected', 'fired for what is no instant of the schedule'],
+  ['failed', 'failed', 'processes that ended by themselves or did not go on'],
+]
+
 const unplayed: string[] = []
 const results = SCENARIOS.flatMap((scenario) => resultOf<Counts>(scenario))
 const outboxResults = OUTBOX_SCENARIOS.flatMap((scenario) => resultOf<OutboxCounts>(scenario))
+const schedulerResults = SCHEDULER_SCENARIOS.flatMap((scenario) => resultOf<SchedulerCounts>(scenario))
 const page = render(results)
 
 if (process.argv.includes('--check')) {
@@ -73,10 +83,14 @@ function render(results: readonly Result[]): string {
     overview(results),
     outboxIntro(),
     outboxOverview(),
+    schedulerIntro(),
+    schedulerOverview(),
     ...missing(),
     ...results.map(section),
+    ...outboxResults.map((result) => sectionOf('outbox', result)),
+    ...schedulerResults.map((result) => sectionOf('scheduler', result)),
   ]
-  return `${[...parts, ...outboxResults.map(outboxSection)].join('\n\n')}\n`
+  return `${parts.join('\n\n')}\n`
 }
 
 function outboxIntro(): string {
@@ -99,11 +113,31 @@ function outboxOverview(): string {
   return [row(head), row(head.map((_, index) => (index === 0 ? '---' : '---:'))), ...rows].join('\n')
 }
 
-function outboxSection(result: Result<OutboxCounts>): string {
+function schedulerIntro(): string {
+  const meanings = SCHEDULER_MEANINGS.map(([, label, meaning]) => `- **${label}**: ${meaning}`).join('\n')
+  return `What schedules do when schedulers and Redis fail: \`npm run chaos -- scheduler\`. Ten schedules have an instant each second; two schedulers are processes of the command line, and a handler writes each fire on the disk. The calendar says what must have come. All of these must be zero:
+
+${meanings}`
+}
+
+function schedulerOverview(): string {
+  const head = ['scenario', 'instants', 'run again', ...SCHEDULER_MEANINGS.map(([, label]) => label)]
+  const rows = schedulerResults.map(({ title, counts }) =>
+    row([
+      `[${title}](#${anchor(title)})`,
+      counts.due,
+      counts.repeated,
+      ...SCHEDULER_MEANINGS.map(([count]) => counts[count]),
+    ]),
+  )
+  return [row(head), row(head.map((_, index) => (index === 0 ? '---' : '---:'))), ...rows].join('\n')
+}
+
+function sectionOf(suite: 'outbox' | 'scheduler', result: Result<OutboxCounts | SchedulerCounts>): string {
   const { title, text, facts, counts } = result
   const lines = Object.entries(facts).map(([name, value]) => row([words(name), value]))
   const table = [row(['', '']), row(['---', '---:']), ...lines, row(['handled', counts.succeeded])]
-  return `## ${title}\n\n${text}\n\n${table.join('\n')}${broken(result)}\n\n${about('outbox', result)}`
+  return `## ${title}\n\n${text}\n\n${table.join('\n')}${broken(result)}\n\n${about(suite, result)}`
 }
 
 function broken({ problems }: Result<object>): string {

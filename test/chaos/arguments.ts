@@ -1,14 +1,16 @@
 import { parseArgs } from 'node:util'
-import type { Size } from './scenario.ts'
+import type { Scenario, Size } from './scenario.ts'
 import { OUTBOX_SCENARIOS } from './outbox/scenarios.ts'
 import { SCENARIOS } from './scenarios.ts'
+import { SCHEDULER_SCENARIOS } from './scheduler/scenarios.ts'
 
-const SUITES: Readonly<Record<Suite, readonly { readonly name: string }[]>> = {
+export const SUITES: Readonly<Record<Suite, readonly Scenario<object>[]>> = {
   queue: SCENARIOS,
   outbox: OUTBOX_SCENARIOS,
+  scheduler: SCHEDULER_SCENARIOS,
 }
 
-export const USAGE = `usage: npm run chaos -- queue|outbox [scenario ...] [--seed n] [--count n] [--short] [--no-save]
+export const USAGE = `usage: npm run chaos -- queue|outbox|scheduler [scenario ...] [--seed n] [--count n] [--short] [--no-save]
   --seed n    choices of chance, to be repeated (default: by the clock)
   --count n   how often a fault is played (default: each scenario has its own)
   --short     as npm test plays them
@@ -21,7 +23,7 @@ ${Object.entries(SUITES)
 /** The command was called in a way it does not know. */
 export class UsageError extends Error {}
 
-export type Suite = 'queue' | 'outbox'
+export type Suite = 'queue' | 'outbox' | 'scheduler'
 
 export interface Arguments {
   readonly isHelp: boolean
@@ -40,7 +42,8 @@ export function parseArguments(args: readonly string[]): Arguments {
   const { values, positionals } = parse(args)
   const [suite, ...names] = positionals
   const isHelp = values.help
-  if (!isHelp && !isSuite(suite)) throw new UsageError(`The suites are queue and outbox; found ${suite ?? 'none'}.`)
+  if (!isHelp && !isSuite(suite))
+    throw new UsageError(`The suites are queue, outbox and scheduler; found ${suite ?? 'none'}.`)
   const known = isSuite(suite) ? suite : 'queue'
   const strange = names.find((name) => !SUITES[known].some((scenario) => scenario.name === name))
   if (!isHelp && strange !== undefined) throw new UsageError(`There is no scenario ${strange}.`)

@@ -1,15 +1,14 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { parseArguments, UsageError, USAGE } from './arguments.ts'
+import { parseArguments, SUITES, UsageError, USAGE } from './arguments.ts'
 import { makeResult, type Result, writeResult } from './result.ts'
 import type { Scenario } from './scenario.ts'
-import { OUTBOX_SCENARIOS } from './outbox/scenarios.ts'
-import { SCENARIOS } from './scenarios.ts'
 
 // npm run chaos -- queue                          every scenario, some twenty-five minutes
 // npm run chaos -- queue kill-workers --count 20  one of them, with so many faults
 // npm run chaos -- queue --short --no-save        as `npm test` plays them; writes no result
 // npm run chaos -- outbox                         the same for relays
+// npm run chaos -- scheduler                      the same for schedulers
 //
 // Each scenario writes test/chaos/results/<name>.json; `node scripts/generate-faults-page.ts` makes docs/faults.md of them.
 
@@ -21,8 +20,7 @@ if (isHelp) {
   process.exit()
 }
 let broken = 0
-const scenarios: readonly Scenario<object>[] = suite === 'outbox' ? OUTBOX_SCENARIOS : SCENARIOS
-for (const scenario of scenarios) {
+for (const scenario of SUITES[suite]) {
   if (names.length > 0 && !names.includes(scenario.name)) continue
   console.log(`\n${scenario.title} (${scenario.name}, seed ${seed})`)
   try {

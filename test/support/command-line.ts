@@ -85,8 +85,9 @@ export class Running {
     return this.#stdout + this.#stderr
   }
 
-  kill(signal: NodeJS.Signals): void {
-    this.#child.kill(signal)
+  /** False: it had ended already. */
+  kill(signal: NodeJS.Signals): boolean {
+    return this.#child.kill(signal)
   }
 
   /** Waits until the process has said something. */

@@ -3,7 +3,12 @@ import type { PostgresConnection, Queryable } from '../../src/postgres/connectio
 /** Makes the rows whose locks writers fight for. */
 export async function createCounters(database: Queryable, keys: number): Promise<void> {
   await database.query('create table counter (key text primary key, value bigint not null default 0)')
-  await database.query(`insert into counter (key) select 'k' || n from generate_series(1, $1::int) n`, [keys])
+  await addCounters(database, keys, 'k')
+}
+
+/** Rows of further keys. */
+export async function addCounters(database: Queryable, keys: number, prefix: string): Promise<void> {
+  await database.query(`insert into counter (key) select $2 || n from generate_series(1, $1::int) n`, [keys, prefix])
 }
 
 /**
@@ -16,11 +21,14 @@ export async function writeUntil(
   stop: AbortSignal,
   {
     keys,
+    prefix = 'k',
     random = Math.random,
     linger = async () => {},
     pace = async () => {},
   }: {
     keys: number
+    /** Of the names of keys. */
+    prefix?: string
     random?: () => number
     /** Some transactions stay open for so long. */
     linger?: () => Promise<void>
@@ -31,7 +39,9 @@ export async function writeUntil(
   let committed = 0
   while (!stop.aborted) {
     const size = 1 + Math.floor(random() ** 3 * 40)
-    const picked = [...new Set(Array.from({ length: size }, () => `k${1 + Math.floor(random() * keys)}`))].toSorted()
+    const picked = [
+      ...new Set(Array.from({ length: size }, () => `${prefix}${1 + Math.floor(random() * keys)}`)),
+    ].toSorted()
     const rollsBack = random() < 0.1
     const written = connection.transaction(async (tx) => {
       for (const key of picked) {

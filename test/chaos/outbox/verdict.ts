@@ -88,3 +88,14 @@ export function judgeOutbox({ committed, deliveries, failures }: OutboxEvidence)
   }
   return { counts, problems: problems.slice(0, MOST_PROBLEMS) }
 }
+
+/** The findings of several runs as one. */
+export function addVerdicts(verdicts: readonly OutboxVerdict[]): OutboxVerdict {
+  const [first, ...others] = verdicts
+  if (!first) throw new Error('There is no verdict')
+  const counts = { ...first.counts }
+  for (const { counts: more } of others) {
+    for (const name of Object.keys(counts) as (keyof OutboxCounts)[]) counts[name] += more[name]
+  }
+  return { counts, problems: verdicts.flatMap(({ problems }) => problems).slice(0, MOST_PROBLEMS) }
+}

@@ -17,7 +17,7 @@ export const emptyRedis: Scenario<OutboxCounts> = {
       await wait(random.between(1_000, 3_000))
       await arena.redis.cli(['FLUSHALL'])
     }
-    const verdict = await arena.verdict(300_000)
+    const verdict = await arena.verdict({ limitMs: 300_000 })
     const [sent] = await arena.admin.query<{ rows: number }>(
       'select coalesce(sum(rows), 0)::int as rows from moca.resent',
     )

@@ -20,6 +20,6 @@ export const redisOutage: Scenario<OutboxCounts> = {
       await wait(awayMs)
       await arena.redis.start()
     }
-    return { facts: { outages: count, awayMs }, verdict: await arena.verdict(300_000) }
+    return { facts: { outages: count, awayMs }, verdict: await arena.verdict({ limitMs: 300_000 }) }
   },
 }

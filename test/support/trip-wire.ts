@@ -1,0 +1,87 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+
+export interface Trip {
+  /** At this piece that clients send, counted from the arming on: a command or a message, as a rule. From 1. */
+  readonly piece: number
+  /** Whether the server still gets it. No answer passes any more, in either case. */
+  readonly isDelivered: boolean
+  /** Called at once. */
+  readonly onTrip: () => void
+}
+
+/** A TCP proxy in front of a server that counts what clients send, and cuts them off at the piece that it is armed for. */
+export class TripWire {
+  readonly #server: Server
+  readonly #targetPort: number
+  readonly #sockets = new Set<Socket>()
+  #trip: Trip | undefined
+  #pieces = 0
+  #hasTripped = false
+
+  private constructor(server: Server, targetPort: number) {
+    this.#server = server
+    this.#targetPort = targetPort
+    server.on('connection', (client) => this.#accept(client))
+  }
+
+  static async start(targetPort: number): Promise<TripWire> {
+    const server = createServer()
+    const wire = new TripWire(server, targetPort)
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return wire
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  arm(trip: Trip): void {
+    this.#trip = trip
+    this.#pieces = 0
+    this.#hasTripped = false
+  }
+
+  /** Everything passes. */
+  disarm(): void {
+    this.#trip = undefined
+    this.#hasTripped = false
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  #accept(client: Socket): void {
+    const server = connect(this.#targetPort, '127.0.0.1')
+    for (const [socket, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      this.#sockets.add(socket)
+      socket.on('error', () => {}) // its close says enough
+      // What was written before still arrives.
+      socket.on('close', () => {
+        this.#sockets.delete(socket)
+        other.end()
+      })
+    }
+    client.on('data', (bytes) => {
+      if (this.#passes()) server.write(bytes)
+    })
+    server.on('data', (bytes) => {
+      if (!this.#hasTripped) client.write(bytes)
+    })
+  }
+
+  #passes(): boolean {
+    if (!this.#trip) return true
+    if (this.#hasTripped || ++this.#pieces < this.#trip.piece) return !this.#hasTripped
+    this.#hasTripped = true
+    this.#trip.onTrip()
+    return this.#trip.isDelivered
+  }
+}
