@@ -101,6 +101,26 @@ test('what a killed relay had is taken over at once, however long its lease', as
   assert.equal((await second.ended).code, 0)
 })
 
+test('brings the subscriptions of its apps, before any worker has started', async (t) => {
+  const database = await postgres.createDatabase(t)
+  const config = `import { defineApp, defineConfig, defineSubscription } from 'SRC/index.ts'
+    const bills = defineSubscription({ name: 'bills', topics: ['shop.orders'] })
+    const app = defineApp({ name: 'shop', subscriptions: [bills], handlers: async () => ({}) })
+    export default defineConfig({ apps: [app], namespace: 'brought' })`
+  const shop = await Project.make({ REDIS_URL: redis.url, DATABASE_URL: database.url }, { 'moca.config.ts': config })
+  t.after(() => shop.remove())
+  assert.equal((await shop.run(['migrate'])).code, 0)
+  const relay = shop.start(['outbox', 'start'])
+  await relay.said(/Relaying the outbox to the queue/)
+  await database.query(`select moca.record('{"topic":"shop.orders","event_type":"order.paid","key":"a","data":1}')`)
+  await using moca = createMoca({ namespace: 'brought', redis: { url: redis.url } })
+  await until(moca, 1)
+  const { jobs } = await moca.queue.list({ queue: 'default' })
+  assert.deepEqual(jobs.map(({ type, key }) => [type, key]), [['event:bills', 'bills/a']]) // biome-ignore format: one comparison
+  relay.kill('SIGTERM')
+  assert.equal((await relay.ended).code, 0)
+})
+
 test('without PostgreSQL it says what is missing', async () => {
   const { code, stderr } = await project.run(['outbox', 'start'], { MOCA_NAMESPACE: 'none' })
   assert.equal(code, 2)

@@ -49,7 +49,9 @@ test('a whole deployment is one screen: servers, processes, queues, outbox, subs
   await new Subscriptions(connection, 'moca').register(defineSubscription({ name: 'orders', topics: ['shop.*'] }))
 
   const moca = createMoca({ namespace: 'test', redis: { url: redis.url } })
-  await moca.scheduler.upsert(defineSchedule({ name: 'hourly', job: defineJob({ type: 'a' }), payload: {}, every: '1h' }))
+  await moca.scheduler.upsert(
+    defineSchedule({ name: 'hourly', job: defineJob({ type: 'a' }), payload: {}, every: '1h' }),
+  )
   await moca.close()
 
   const env = { DATABASE_URL: scene.database.url }

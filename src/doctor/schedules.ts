@@ -19,7 +19,9 @@ export function checkSchedules({ configured, stored, leader }: SchedulesFound): 
   const leftOver = [...known].flatMap(([name, source]) => (source === 'config' && !names.has(name) ? [name] : []))
   const isIdle = leader === undefined && (enabled.length > 0 || undefinedYet.length > 0)
   return [
-    ...(isIdle ? [problem('No scheduler leads: nothing fires.', 'moca scheduler start; two or more, one of which leads.')] : []),
+    ...(isIdle
+      ? [problem('No scheduler leads: nothing fires.', 'moca scheduler start; two or more, one of which leads.')]
+      : []),
     ...(undefinedYet.length === 0
       ? []
       : [
