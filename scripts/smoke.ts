@@ -1,9 +1,11 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { startPostgres } from '../test/support/postgres-server.ts'
 import { startRedis } from '../test/support/redis-server.ts'
+import { waitFor } from '../test/support/wait-for.ts'
 
 // Installs the packed package into an empty project and works with it there, as a user would: what `files` or the build
 // leaves out is missed here and nowhere else.
@@ -76,18 +78,19 @@ const redis = await startRedis()
 const postgres = await startPostgres()
 try {
   installInto(project)
-  step('a program enqueues three jobs and runs them', () => runProgram('program.mjs', PROGRAM))
-  step('the command line runs three jobs of the configuration', runCommandLine)
-  step('the example sends its invoices', runExample)
-  step('without pg, moca migrate says what to install', migrateWithoutDriver)
-  step('with pg, moca migrate makes the schema', () => migrate(project))
+  await step('a program enqueues three jobs and runs them', () => runProgram('program.mjs', PROGRAM))
+  await step('the command line runs three jobs of the configuration', runCommandLine)
+  await step('the example sends its invoices', runExample)
+  await step('the example fires its schedules', runSchedules)
+  await step('without pg, moca migrate says what to install', migrateWithoutDriver)
+  await step('with pg, moca migrate makes the schema', () => migrate(project))
   const database = await postgres.createDatabase()
-  step('the application that moca init writes passes its test', () => runInit(database.url))
+  await step('the application that moca init writes passes its test', () => runInit(database.url))
   await database.drop()
   for (const name of LINKED) link(name)
   for (const library of DATABASE_LIBRARIES) {
     const database = await postgres.createDatabase()
-    step(`the example records in transactions of ${library}`, () => runOutboxExample(library, database.url))
+    await step(`the example records in transactions of ${library}`, () => runOutboxExample(library, database.url))
     await database.drop()
   }
   console.log(`smoke: ${steps} steps passed`)
@@ -129,6 +132,34 @@ function runExample(): void {
     encoding: 'utf8',
   }).stdout
   if (!dead.includes('over the limit')) throw new Error(`the dead letter is missing: ${dead}`)
+}
+
+/** As its README says, until the schedule of each second has fired. */
+async function runSchedules(): Promise<void> {
+  const folder = join(project, 'schedules')
+  cpSync('examples/schedules', folder, { recursive: true })
+  const moca = join(project, 'node_modules/.bin/moca')
+  const env = environment('schedules')
+  const scheduler = spawn(process.execPath, [moca, 'scheduler', 'start'], { cwd: folder, env, stdio: 'ignore' })
+  const ended = once(scheduler, 'exit')
+  try {
+    const runs = () => {
+      const { stdout } = spawnSync(process.execPath, [moca, 'scheduler', 'list-jobs', '--json'], {
+        cwd: folder,
+        env,
+        encoding: 'utf8',
+      })
+      const { schedules } = JSON.parse(stdout) as { schedules: { name: string; runs: unknown[] }[] }
+      return schedules.find(({ name }) => name === 'heartbeat')?.runs.length ?? 0
+    }
+    await waitFor(() => runs() > 0, { timeoutMs: 20_000, describe: 'the schedule to fire' })
+    run(process.execPath, [moca, 'scheduler', 'trigger', 'clean-up'], folder, 'schedules')
+  } finally {
+    scheduler.kill('SIGTERM')
+    await ended
+  }
+  run(process.execPath, [moca, 'worker', 'start', '--burst'], folder, 'schedules')
+  run(process.execPath, [moca, 'verify'], folder, 'schedules')
 }
 
 /** As its README says, but for npm install: what it needs is installed beside it. */
@@ -200,8 +231,8 @@ function environment(namespace: string): NodeJS.ProcessEnv {
   return { ...process.env, REDIS_URL: redis.url, MOCA_NAMESPACE: namespace }
 }
 
-function step(what: string, action: () => void): void {
+async function step(what: string, action: () => void | Promise<void>): Promise<void> {
   steps++
   console.log(`smoke: ${what}`)
-  action()
+  await action()
 }
