@@ -17,8 +17,13 @@ export async function findPostgres(kind: PostgresKind): Promise<PostgresBinaries
   return { bin, user: await unprivilegedUser() }
 }
 
-/** The newest installed by the system's packages, which do not put a server on the PATH; else what is there. */
+/**
+ * The newest installed by the system's packages, which do not put a server on the PATH; else what is there. MOCA_TEST_POSTGRES_BIN names
+ * another folder: of any release that is supported.
+ */
 export function findDistributionBin(): string | undefined {
+  const { MOCA_TEST_POSTGRES_BIN: chosen } = process.env
+  if (chosen) return chosen
   const packaged = globSync([
     '/usr/lib/postgresql/*/bin',
     '/opt/homebrew/opt/postgresql@*/bin',
