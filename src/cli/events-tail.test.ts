@@ -76,6 +76,24 @@ test('tail --since shows what was recorded, and goes on without a gap and withou
   assert.deepEqual(dataOf(stdout), [1, 2, 3, 4])
 })
 
+test('tail goes on after the connection was lost, and says between which instants it heard nothing', async (t) => {
+  const it = await projects.open(t)
+  const tail = it.start('tail', '--json')
+  await tail.said(/Listening to/)
+  await it.moca.events.emit('t', { type: 'a', data: 'before' })
+  await tail.said(/before/)
+  const lostAtMs = Date.now()
+  await projects.redis.cli(['CLIENT', 'KILL', 'TYPE', 'pubsub'])
+  const [, from = '', to = ''] = await tail.said(/events between (\S+Z) and (\S+Z) may be missing here/)
+  assert.ok(Date.parse(from) <= lostAtMs && Date.parse(to) >= lostAtMs, `${from} to ${to}`)
+  await it.moca.events.emit('t', { type: 'a', data: 'after' })
+  await tail.said(/after/)
+  tail.kill('SIGTERM')
+  const { stdout, code } = await tail.ended
+  assert.equal(code, 0)
+  assert.deepEqual(dataOf(stdout), ['before', 'after'])
+})
+
 test('tail --since says that it needs PostgreSQL, and what an instant is', async (t) => {
   const it = await projects.open(t)
   const none = await it.run('tail', '--since', '1h')
