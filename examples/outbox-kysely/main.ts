@@ -7,11 +7,10 @@ import { z } from 'zod'
 const sendInvoice = defineJob({ type: 'invoice.send', payload: z.object({ orderId: z.string() }) })
 
 await using moca = createMoca()
-const db = new Kysely<{ shop_order: { id: string; total: number } }>({
-  dialect: new PostgresDialect({
-    pool: new Pool({ connectionString: process.env.DATABASE_URL ?? 'postgres://127.0.0.1/postgres' }),
-  }),
-})
+const pool = new Pool({ connectionString: process.env.DATABASE_URL ?? 'postgres://127.0.0.1/postgres' })
+// The pool replaces an idle connection that breaks; unheard, its error would end the process.
+pool.on('error', () => {})
+const db = new Kysely<{ shop_order: { id: string; total: number } }>({ dialect: new PostgresDialect({ pool }) })
 
 /** The order, the event and the job: all of them, or none. */
 async function placeOrder(id: string, total: number): Promise<void> {

@@ -7,6 +7,8 @@ const sendInvoice = defineJob({ type: 'invoice.send', payload: z.object({ orderI
 
 await using moca = createMoca()
 const pool = new Pool({ connectionString: process.env.DATABASE_URL ?? 'postgres://127.0.0.1/postgres' })
+// The pool replaces an idle connection that breaks; unheard, its error would end the process.
+pool.on('error', () => {})
 
 /** The order, the event and the job: all of them, or none. */
 async function placeOrder(id: string, total: number): Promise<void> {
