@@ -1,5 +1,5 @@
 import { systemClock } from './clock.ts'
-import { type MocaConfig, resolveConfig } from './config/config.ts'
+import { maxWaitingOf, type MocaConfig, resolveConfig } from './config/config.ts'
 import type { ConfigInput } from './config/options.ts'
 import { RedisEventBackend } from './events/backends/redis/redis-event-backend.ts'
 import { RedisListener } from './events/backends/redis/redis-listener.ts'
@@ -63,11 +63,11 @@ export class Moca {
     this.config = resolveConfig(input)
     this.log = logger
     this.losses = new LossDetector(logger, onLoss)
-    const { redis, namespace, queue, queues, postgres, outbox, events, hooks } = this.config
+    const { redis, namespace, queue, postgres, outbox, events, hooks } = this.config
     this.#link = linkNamespace({ redis, namespace, role: 'producer', losses: this.losses, log: logger })
     const { schema } = postgres
     this.outbox = new Outbox({ schema, source: events.source, maxBytes: outbox.maxBytes, hooks })
-    const maxWaiting = Object.fromEntries(Object.entries(queues).map(([name, { maxWaiting }]) => [name, maxWaiting]))
+    const maxWaiting = maxWaitingOf(this.config)
     const counts = new ConfirmedCounts(this.losses)
     const producing = { ...queue, maxWaiting }
     this.#producer = new Producer({ link: this.#link, counts, clock: systemClock, options: producing })

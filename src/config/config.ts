@@ -75,6 +75,11 @@ export interface QueueConfig {
   readonly maxWaiting: number | undefined
 }
 
+/** How many jobs may wait in each queue. */
+export function maxWaitingOf({ queues }: Pick<MocaConfig, 'queues'>): Readonly<Record<string, number | undefined>> {
+  return Object.fromEntries(Object.entries(queues).map(([name, { maxWaiting }]) => [name, maxWaiting]))
+}
+
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** What a person who set a variable knows it by, where that is not its own name: the flag of a command. */

@@ -1,5 +1,5 @@
 import { systemClock } from '../clock.ts'
-import { requirePostgres, resolveConfig } from '../config/config.ts'
+import { maxWaitingOf, requirePostgres, resolveConfig } from '../config/config.ts'
 import type { ConfigInput } from '../config/options.ts'
 import { RedisSubscriptions } from '../events/backends/redis/redis-subscriptions.ts'
 import { Notifier } from '../events/notifier.ts'
@@ -47,7 +47,7 @@ const NOTICE_MS = 1_000
 export async function runOutboxProcess(options: OutboxProcessOptions): Promise<void> {
   const { input, log, stop } = options
   const config = resolveConfig(input)
-  const { namespace, redis, outbox, events, queues } = config
+  const { namespace, redis, outbox, events } = config
   const postgres = requirePostgres(config, 'A relay')
   const { schema } = postgres
   const losses = new LossDetector(log)
@@ -57,7 +57,7 @@ export async function runOutboxProcess(options: OutboxProcessOptions): Promise<v
     link,
     counts: new ConfirmedCounts(losses),
     clock: systemClock,
-    maxWaiting: Object.fromEntries(Object.entries(queues).map(([name, { maxWaiting }]) => [name, maxWaiting])),
+    maxWaiting: maxWaitingOf(config),
     timeoutMs: redis.connectTimeoutMs,
   })
   const metrics = new OutboxMetrics(() => relay.health())

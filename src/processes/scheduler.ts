@@ -1,5 +1,5 @@
 import { systemClock } from '../clock.ts'
-import { resolveConfig } from '../config/config.ts'
+import { maxWaitingOf, resolveConfig } from '../config/config.ts'
 import type { ConfigInput } from '../config/options.ts'
 import type { Logger } from '../logger.ts'
 import { Database } from '../postgres/database.ts'
@@ -35,14 +35,15 @@ const RESTORE_MS = 500
 /** A scheduler from its configuration to its clean end. Rejects with what makes it impossible, before it has begun. */
 export async function runSchedulerProcess(options: SchedulerProcessOptions): Promise<void> {
   const { input, log, stop } = options
-  const { namespace, redis, postgres, queues, queue, schedules, scheduler: settings } = resolveConfig(input)
+  const config = resolveConfig(input)
+  const { namespace, redis, postgres, queue, schedules, scheduler: settings } = config
   const losses = new LossDetector(log)
   const link = linkNamespace({ redis, namespace, role: 'scheduler', losses, log })
   const receiver = new Receiver({
     link,
     counts: new ConfirmedCounts(losses),
     clock: systemClock,
-    maxWaiting: Object.fromEntries(Object.entries(queues).map(([name, { maxWaiting }]) => [name, maxWaiting])),
+    maxWaiting: maxWaitingOf(config),
     timeoutMs: redis.connectTimeoutMs,
   })
   const store = new ScheduleStore(new NamespaceAccess(link, namespace, redis.connectTimeoutMs))
