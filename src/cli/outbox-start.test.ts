@@ -121,6 +121,31 @@ test('brings the subscriptions of its apps, before any worker has started', asyn
   assert.equal((await relay.ended).code, 0)
 })
 
+test('waits while a queue is full, holds it against nothing, and goes on in order when there is room', async (t) => {
+  const database = await postgres.createDatabase(t)
+  const config = `import { defineConfig } from 'SRC/index.ts'
+    export default defineConfig({ queues: { default: { maxWaiting: 1 } }, namespace: 'full' })`
+  const full = await Project.make({ REDIS_URL: redis.url, DATABASE_URL: database.url }, { 'moca.config.ts': config })
+  t.after(() => full.remove())
+  assert.equal((await full.run(['migrate'])).code, 0)
+  const relay = full.start(['outbox', 'start'])
+  await relay.said(/Relaying the outbox to the queue/)
+  await using moca = createMoca({ namespace: 'full', redis: { url: redis.url } })
+  await record(database, 1)
+  await until(moca, 1)
+  await record(database, 2)
+  await relay.said(/Queue default is full/)
+  assert.equal((await moca.queue.counts()).default?.accepted, 1)
+  assert.deepEqual(await database.query('select from moca.parked_key'), [])
+  const payloads = async () => (await moca.queue.list({ queue: 'default' })).jobs.map(({ payload }) => payload)
+  assert.deepEqual(await payloads(), [{ n: 1 }])
+  assert.equal((await full.run(['queue', 'purge', '--queue', 'default', '--force'])).code, 0)
+  await until(moca, 2)
+  assert.deepEqual(await payloads(), [{ n: 2 }])
+  relay.kill('SIGTERM')
+  assert.equal((await relay.ended).code, 0)
+})
+
 test('without PostgreSQL it says what is missing', async () => {
   const { code, stderr } = await project.run(['outbox', 'start'], { MOCA_NAMESPACE: 'none' })
   assert.equal(code, 2)
