@@ -43,8 +43,9 @@ export class TripWire {
     this.#hasTripped = false
   }
 
-  /** Everything passes. */
+  /** Everything passes, on new connections: what is left of those that were cut off never arrives. */
   disarm(): void {
+    if (this.#hasTripped) for (const socket of this.#sockets) socket.destroy()
     this.#trip = undefined
     this.#hasTripped = false
   }

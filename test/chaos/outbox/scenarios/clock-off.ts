@@ -14,8 +14,12 @@ export const clockOff: Scenario<OutboxCounts> = {
   async run(size, seed, count = size === 'full' ? 40 : 3) {
     const random = new Random(seed)
     await using arena = await OutboxArena.open(random)
-    const start = (offsetMs: number) =>
-      arena.startRelay({ NODE_OPTIONS: `--import=${CLOCK}`, CHAOS_CLOCK_OFFSETS_MS: String(offsetMs) })
+    const start = async (offsetMs: number) => {
+      const env = { NODE_OPTIONS: `--import=${CLOCK}`, CHAOS_CLOCK_OFFSETS_MS: String(offsetMs) }
+      const relay = await arena.startRelay(env)
+      requireShifted(relay.running.output, offsetMs)
+      return relay
+    }
     const offsets = [HOUR_MS, -HOUR_MS]
     let relays = await Promise.all(offsets.map(async (offsetMs) => ({ offsetMs, relay: await start(offsetMs) })))
     await arena.startWriters()
@@ -28,4 +32,11 @@ export const clockOff: Scenario<OutboxCounts> = {
     }
     return { facts: { kills: count }, verdict: await arena.verdict() }
   },
+}
+
+/** By the instants in its log: without the fault there would be nothing to see. */
+function requireShifted(output: string, offsetMs: number): void {
+  const time = /"time":"([^"]+)"/.exec(output)?.[1] ?? ''
+  const isShifted = Math.abs(Date.parse(time) - Date.now() - offsetMs) < HOUR_MS / 2
+  if (!isShifted) throw new Error(`The clock of a relay should be off by ${offsetMs} ms; it says ${time || 'nothing'}`)
 }

@@ -16,7 +16,7 @@ interface Plan {
 export const killAtCommand: Scenario<OutboxCounts> = {
   name: 'kill-at-command',
   title: 'A relay is killed at its first command, its second, its third, ...',
-  text: 'Proxies count what a relay sends to Redis, and to PostgreSQL; at the k-th piece it is killed with SIGKILL. For each k: counted from the start of the process and from when it relays, at either server, and with the piece still delivered to the server or not. So it dies at every step of its protocol, on both sides of every write.',
+  text: 'Proxies count what a relay sends to Redis, and to PostgreSQL; at the k-th piece it is killed with SIGKILL. For each k: counted from the start of the process and from when it relays, at either server, and with the piece still delivered to the server or not. A piece is what arrives at once: a command or a message, or several that were sent together. So it dies in the midst of all that it does to start and to relay, before and after its writes.',
   async run(size, seed, count) {
     const random = new Random(seed)
     await using arena = await OutboxArena.open(random)
