@@ -6,7 +6,7 @@ import { playMetronome } from '../queue/metronome.ts'
 /** As many connections write at once. */
 const writers = 8
 /** A transaction changes so many rows that it locks, and records so many events for each. */
-const keysPerTransaction = 10
+const keysPerTransaction = 25
 const eventsPerChange = 2
 /** In one of so many transactions it is counted how often a row was locked by another writer. */
 const countedShare = 20
