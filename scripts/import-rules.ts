@@ -25,7 +25,7 @@ export const MAY_IMPORT: Record<string, readonly string[]> = {
   hook: ['errors', 'job'],
 
   // What an application says of a table.
-  doctype: ['job', 'errors'],
+  doctype: ['job', 'errors', 'hook'],
   // Apps carry subscriptions, schedules and doctypes.
   config: [...BASE, 'events', 'scheduler'],
   // The connection: reconnecting, deadlines, errors. It knows no key and no script.
@@ -40,20 +40,22 @@ export const MAY_IMPORT: Record<string, readonly string[]> = {
   events: [...BASE, 'redis'],
   // Events are what it carries. Their side never looks back.
   outbox: [...BASE, 'config', 'postgres', 'events'],
-  search: [...BASE, 'config', 'redis'],
+  search: [...BASE, 'config', 'redis', 'postgres'],
   // Subpaths of the package, one for each database library: each loaded by those who use it.
   sql: [...BASE, 'outbox'],
 
   moca: [...BASE, 'config', ...SERVERS, ...FEATURES],
+  // The log's side of search indexes and their own, put together.
+  'search-indexes': [...BASE, 'config', ...SERVERS, ...FEATURES],
   worker: [...BASE, 'config', ...SERVERS, ...FEATURES, 'moca'],
   index: [...BASE, 'config', ...SERVERS, ...FEATURES, 'moca', 'worker'],
 
-  verify: [...BASE, 'config', ...SERVERS, ...FEATURES, 'moca'],
+  verify: [...BASE, 'config', ...SERVERS, ...FEATURES, 'search-indexes', 'moca'],
   testing: [...BASE, 'config', ...FEATURES, 'moca', 'worker'],
-  processes: [...BASE, 'config', ...SERVERS, ...FEATURES, 'moca', 'worker', 'verify'],
+  processes: [...BASE, 'config', ...SERVERS, ...FEATURES, 'search-indexes', 'moca', 'worker', 'verify'],
   // They look at all servers and features, and at nothing that runs.
-  doctor: [...BASE, 'config', ...SERVERS, ...FEATURES],
-  status: [...BASE, 'config', ...SERVERS, ...FEATURES],
+  doctor: [...BASE, 'config', ...SERVERS, ...FEATURES, 'search-indexes'],
+  status: [...BASE, 'config', ...SERVERS, ...FEATURES, 'search-indexes'],
   // Endpoints use the same client as users.
   dashboard: [...BASE, 'config', ...FEATURES, 'moca', 'verify'],
   cli: [
@@ -66,6 +68,7 @@ export const MAY_IMPORT: Record<string, readonly string[]> = {
     'verify',
     'doctor',
     'status',
+    'search-indexes',
     'processes',
     'dashboard',
   ],
@@ -79,6 +82,7 @@ export const PACKAGE_OWNERS: Record<string, readonly string[]> = {
   commander: ['cli'],
   croner: ['scheduler'],
   'cli-table3': ['cli'],
+  'cli-progress': ['cli'],
 }
 
 /** Path of a file below the root of the project -> its text. */

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { startPostgres } from '../test/support/postgres-server.ts'
+import { startPostgres, type TestDatabase } from '../test/support/postgres-server.ts'
 import { startRedis } from '../test/support/redis-server.ts'
 import { waitFor } from '../test/support/wait-for.ts'
 
@@ -93,6 +93,9 @@ try {
     await step(`the example records in transactions of ${library}`, () => runOutboxExample(library, database.url))
     await database.drop()
   }
+  const library = await postgres.createDatabase()
+  await step('the example finds its books', () => runSearch(library))
+  await library.drop()
   console.log(`smoke: ${steps} steps passed`)
 } finally {
   await redis.stop()
@@ -204,6 +207,41 @@ function runOutboxExample(library: string, url: string): void {
     const { status, stdout, stderr } = spawnSync(process.execPath, program, { cwd: folder, env, encoding: 'utf8' })
     if (status !== 0) throw new Error(`${program.join(' ')}: exit code ${status}: ${stderr}`)
     if (program[0] === 'main.ts' && stdout !== RECORDED) throw new Error(`it said:\n${stdout}`)
+  }
+}
+
+const FOUND = `studying: Solaris (Stanisław Lem); pl 1
+dispossesed: The Dispossessed (Ursula Le Guin); en 1
+ursula k: The Dispossessed (Ursula K. Le Guin), The Left Hand of Darkness (Ursula K. Le Guin); en 2
+ursula: The Left Hand of Darkness (Ursula K. Le Guin); en 1
+`
+
+/** The example, as its README says. */
+async function runSearch(database: TestDatabase): Promise<void> {
+  const folder = join(project, 'search')
+  cpSync('examples/search', folder, { recursive: true })
+  const moca = join(project, 'node_modules/.bin/moca')
+  const env = { ...environment('search'), DATABASE_URL: database.url }
+  run(process.execPath, [moca, 'migrate'], folder, 'search', env)
+  await database.query(readFileSync(join(folder, 'tables.sql'), 'utf8'))
+  run(process.execPath, [moca, 'outbox', 'capture', '--all'], folder, 'search', env)
+  const sync = spawn(process.execPath, [moca, 'search', 'sync'], { cwd: folder, env, stdio: 'ignore' })
+  const ended = once(sync, 'exit')
+  try {
+    const isBuilt = () =>
+      spawnSync(process.execPath, [moca, 'search', 'query', '--quiet'], { cwd: folder, env }).status === 0
+    await waitFor(isBuilt, { timeoutMs: 20_000, describe: 'the index to be built' })
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['main.ts'], {
+      cwd: folder,
+      env,
+      encoding: 'utf8',
+      timeout: 30_000,
+    })
+    if (status !== 0 || stdout !== FOUND) throw new Error(`exit code ${status}, it said:\n${stdout}${stderr}`)
+    run(process.execPath, [moca, 'search', 'verify'], folder, 'search', env)
+  } finally {
+    sync.kill('SIGTERM')
+    await ended
   }
 }
 

@@ -20,6 +20,8 @@ export type ErrorCode =
   | 'lease_lost'
   | 'handler_timeout'
   | 'hook_failed'
+  | 'search_busy'
+  | 'search_differs'
   | 'closed'
 
 export type ErrorFacts = Readonly<Record<string, unknown>>

@@ -2,7 +2,17 @@
 
 export type { App, AppInput, ConfigInput, Hooks, QueueInput, WorkerInput } from './config/options.ts'
 export { defineApp, defineConfig, type MocaConfig } from './config/config.ts'
-export { defineDoctype, type Doctype, type DoctypeOptions } from './doctype.ts'
+export { defineDoctype, type Doctype, type DoctypeOptions } from './doctype/doctype.ts'
+export type { IndexCallFacts, IndexedDocument, IndexHook } from './doctype/index-hook.ts'
+export type {
+  EmbeddedDoctype,
+  FieldValue,
+  Project,
+  ProjectionContext,
+  Row,
+  SearchFields,
+  SearchOptions,
+} from './doctype/search-options.ts'
 export {
   AccessError,
   ClosedError,
@@ -68,4 +78,13 @@ export type { JobEvent, Worker, WorkerEvents, WorkerHealth } from './queue/worke
 export { defineSchedule, type Schedule, type ScheduleOptions } from './scheduler/schedule.ts'
 export type { Run } from './scheduler/schedule-store.ts'
 export type { Schedules, ScheduleView } from './scheduler/schedules.ts'
+export type {
+  FacetCount,
+  RangeFilter,
+  SearchFilter,
+  SearchHit,
+  SearchResult,
+  TextPiece,
+} from './search/search-engine.ts'
+export type { Search, SearchQuery } from './search/search.ts'
 export { createWorker, type WorkerOptions } from './worker.ts'

@@ -29,6 +29,8 @@ import type { Link } from './redis/link.ts'
 import { KeptSchedules } from './scheduler/kept-schedules.ts'
 import { ScheduleStore } from './scheduler/schedule-store.ts'
 import { Schedules } from './scheduler/schedules.ts'
+import { PostgresEngine } from './search/engines/postgres/postgres-engine.ts'
+import { Search } from './search/search.ts'
 
 export interface MocaOptions extends ConfigInput {
   /** Where to log. A pino logger fits. Default: nowhere. */
@@ -43,6 +45,7 @@ export class Moca {
   readonly queue: JobQueue
   readonly events: Events
   readonly scheduler: Schedules
+  readonly search: Search
   /** Needs neither Redis nor a connection: it uses those of the transactions that it is given. */
   readonly outbox: Outbox
   readonly log: Logger
@@ -85,6 +88,7 @@ export class Moca {
       maxPayloadBytes: queue.maxPayloadBytes,
       kept: this.#database && new KeptSchedules(this.#database, schema),
     })
+    this.search = new Search(this.#database && new PostgresEngine({ database: this.#database, schema }))
     // Those who emit go by what is in Redis: a copy of the rows in PostgreSQL where there are any.
     const copy = new RedisSubscriptions(access)
     const rows = this.#database && new Subscriptions(this.#database, postgres.schema)

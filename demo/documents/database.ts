@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { defineDoctype } from '../../src/doctype.ts'
+import { defineDoctype } from '../../src/doctype/doctype.ts'
 import { Capture } from '../../src/outbox/capture.ts'
 import { migrate } from '../../src/outbox/migrations.ts'
 import { Subscriptions } from '../../src/outbox/subscriptions.ts'

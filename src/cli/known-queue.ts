@@ -1,6 +1,7 @@
 import { closest } from '../job/closest.ts'
 import { requireQueueName } from '../job/job-id.ts'
 import type { QueueReader } from '../queue/inspector/queue-reader.ts'
+import { SYNC_QUEUE } from '../search/index-status.ts'
 import { NotFoundError } from './cli-error.ts'
 import type { Context } from './context.ts'
 
@@ -14,6 +15,12 @@ export async function requireKnownQueue(
   name: string | undefined,
 ): Promise<void> {
   if (name === undefined) return
+  if (name === SYNC_QUEUE) {
+    throw new NotFoundError(
+      `${SYNC_QUEUE} is no queue of jobs, but what search indexes are behind their tables.`,
+      'Look at it with moca search status.',
+    )
+  }
   requireQueueName(name)
   const { namespace, queues } = await context.config()
   if (Object.hasOwn(queues, name)) return

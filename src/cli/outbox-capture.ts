@@ -1,4 +1,4 @@
-import type { Doctype } from '../doctype.ts'
+import type { Doctype } from '../doctype/doctype.ts'
 import { Capture, type CaptureState, type InstalledCapture } from '../outbox/capture.ts'
 import { NotFoundError, UsageError } from './cli-error.ts'
 import { confirm } from './confirm.ts'

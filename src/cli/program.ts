@@ -81,6 +81,11 @@ function describeProgram({ output }: Context, choose: Choose): Command {
   )
   const events = program.command('events').description('watch, publish and replay events, and see who gets them')
   describeEvents(events.addHelpText('after', examples('moca events tail', 'moca events consumer-status')), choose)
+  const search = program.command('search').description('find documents, and keep, rebuild and verify search indexes')
+  describeSearch(
+    search.addHelpText('after', examples('moca search query pari', 'moca search status', 'moca search rebuild City')),
+    choose,
+  )
   program
     .command('verify')
     .description('account for every job, and for everything recorded in the outbox; exit code 1 on any difference')
@@ -502,6 +507,94 @@ function describeEvents(events: Command, choose: Choose): void {
       choose(command, async (context) => {
         const { unsubscribe } = await import('./events-unsubscribe.ts')
         return unsubscribe(context, name, options)
+      }),
+    )
+}
+
+function describeSearch(search: Command, choose: Choose): void {
+  search
+    .command('query')
+    .description('find documents: words in any order, the last one may be the beginning of one, typos are forgiven')
+    .argument('[words]', 'what to find (default: all documents)', '')
+    .option('--index <name>', 'in this index (default: in all)')
+    .option('--filter <condition...>', "country=FR, country=FR,DE or 'population>=1000'; all must hold")
+    .option('--sort <field...>', 'population:desc, in place of the best match first')
+    .option('--facet <field...>', 'count the values of a field')
+    .option('--limit <n>', 'documents to show (default: 10)')
+    .option('--offset <n>', 'documents to leave out before (default: 0)')
+    .addHelpText(
+      'after',
+      examples(
+        'moca search query pari',
+        "moca search query 'new york' --index City --filter country=US 'population>=100000' --sort population:desc",
+        'moca search query --index City --facet country --limit 0 --json',
+      ),
+    )
+    .action((words, options, command) =>
+      choose(command, async (context) => {
+        const { querySearch } = await import('./search-query.ts')
+        return querySearch(context, words, options)
+      }),
+    )
+  search
+    .command('status')
+    .description('what indexes have, who keeps them, how far they are behind, and what cannot be indexed')
+    .argument('[index]', 'this one only')
+    .addHelpText('after', examples('moca search status', 'moca search status City --json'))
+    .action((index, _, command) =>
+      choose(command, async (context) => {
+        const { showSearch } = await import('./search-status.ts')
+        return showSearch(context, index)
+      }),
+    )
+  search
+    .command('sync')
+    .description('keep search indexes as their tables are, until asked to stop (relays do, too)')
+    .option('--health-port <port>', 'answer /healthz, /readyz and /metrics there')
+    .option('--health-host <address>', 'address for it (default: all)')
+    .addHelpText('after', examples('moca search sync', 'moca search sync --health-port 9090'))
+    .action((options, command) =>
+      choose(command, async (context) => {
+        const { syncSearch } = await import('./search-sync.ts')
+        return syncSearch(context, options)
+      }),
+    )
+  search
+    .command('rebuild')
+    .description('build an index anew beside the one that is searched, then swap them; goes on where it was ended')
+    .argument('[index]', 'this one only')
+    .option('--allow-failed <n>', 'swap though so many documents cannot be indexed (default: 0)')
+    .option('--batch-size <n>', 'rows to read at once (default: 1000)')
+    .option('--dry-run', 'only say what would be read')
+    .addHelpText('after', examples('moca search rebuild City', 'moca search rebuild --dry-run'))
+    .action((index, options, command) =>
+      choose(command, async (context) => {
+        const { rebuildSearch } = await import('./search-rebuild.ts')
+        return rebuildSearch(context, index, options)
+      }),
+    )
+  search
+    .command('verify')
+    .description('compare indexes with their tables, document by document; exit code 1 on any difference')
+    .argument('[index]', 'this one only')
+    .option('--repair', 'have what differs indexed again')
+    .addHelpText('after', examples('moca search verify', 'moca search verify City --repair'))
+    .action((index, options, command) =>
+      choose(command, async (context) => {
+        const { verifySearch } = await import('./search-verify.ts')
+        return verifySearch(context, index, options)
+      }),
+    )
+  search
+    .command('retry')
+    .description('try documents again that could not be indexed')
+    .argument('<index>')
+    .argument('[document]', 'this one only')
+    .addHelpText('after', examples('moca search retry City', 'moca search retry City 42'))
+    .action((index, document, _, command) =>
+      choose(command, async (context) => {
+        const { retrySearch } = await import('./search-retry.ts')
+        return retrySearch(context, index, document)
       }),
     )
 }

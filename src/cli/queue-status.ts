@@ -1,6 +1,7 @@
 import { systemClock } from '../clock.ts'
 import { ConnectionError } from '../errors.ts'
 import type { LossReport, QueueCounts, WorkerView } from '../queue/inspector/inspector.ts'
+import { readSyncView, SYNC_QUEUE, type SyncView } from '../search/index-status.ts'
 import type { Context, QueueAccess } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { formatCount, formatDuration, jobs } from './format.ts'
@@ -60,20 +61,37 @@ async function showOnce(
     inspector.losses(),
   ])
   const losses = allLosses.filter(({ queue }) => only === undefined || queue === only)
+  const sync = only === undefined ? await readSync(context) : undefined
   const queues = Object.entries(counts).map(([queue, count]) => ({ queue, ...count }))
-  context.output.result({ namespace, at: new Date(), queues, workers, losses }, () => {
-    return before + describeStatus(context.output, namespace, counts, workers, losses)
+  const json = { namespace, at: new Date(), queues, workers, losses, ...(sync && { [SYNC_QUEUE]: sync }) }
+  context.output.result(json, () => {
+    return before + describeStatus(context.output, namespace, { counts, workers, losses, sync })
   })
 }
 
-function describeStatus(
-  output: Output,
-  namespace: string,
-  counts: Readonly<Record<string, QueueCounts>>,
-  workers: readonly WorkerView[],
-  losses: readonly LossReport[],
-): string {
-  const rows = Object.entries(counts).map(([queue, count]) => [
+/** Updates of search indexes are shown beside the queues. Undefined: there are none, or PostgreSQL cannot be asked. */
+async function readSync(context: Context): Promise<SyncView | undefined> {
+  const { apps, postgres } = await context.config()
+  if (postgres.url === undefined || !apps.some(({ doctypes }) => doctypes.some(({ search }) => search)))
+    return undefined
+  try {
+    const { withIndexes } = await import('./search-access.ts')
+    return await withIndexes(context, 'moca queue status', readSyncView)
+  } catch (error) {
+    context.output.note(`${SYNC_QUEUE} is left out: ${error instanceof Error ? error.message : String(error)}`)
+    return undefined
+  }
+}
+
+interface Shown {
+  readonly counts: Readonly<Record<string, QueueCounts>>
+  readonly workers: readonly WorkerView[]
+  readonly losses: readonly LossReport[]
+  readonly sync: SyncView | undefined
+}
+
+function describeStatus(output: Output, namespace: string, { counts, workers, losses, sync }: Shown): string {
+  const rows: string[][] = Object.entries(counts).map(([queue, count]) => [
     queue,
     formatCount(count.waiting),
     formatCount(count.active),
@@ -84,6 +102,11 @@ function describeStatus(
     formatCount(count.accepted),
     formatDuration(count.oldestWaitingMs),
   ])
+  if (sync) {
+    const { waiting, parked, oldestWaitingMs } = sync
+    const dead = parked > 0 ? output.style('red', formatCount(parked)) : '0'
+    rows.push([SYNC_QUEUE, formatCount(waiting), '-', '-', '-', dead, '-', '-', formatDuration(oldestWaitingMs)])
+  }
   const head = ['QUEUE', 'WAITING', 'ACTIVE', 'DELAYED', 'GATED', 'DEAD', 'COMPLETED', 'ACCEPTED', 'OLDEST WAITING']
   const lines = [
     rows.length > 0 ? output.table(head, rows) : `No queue of namespace ${namespace} ever had a job or a worker.`,
@@ -92,6 +115,11 @@ function describeStatus(
     '',
     `Workers: ${workers.length === 0 ? output.style('yellow', 'none') : workers.map(({ id }) => id).join(', ')}`,
   )
+  if (sync) {
+    const rate = `${formatCount(sync.indexedLastMinute)} documents in the last minute`
+    const parked = sync.parked === 0 ? '' : `; ${formatCount(sync.parked)} cannot be indexed`
+    lines.push(`${SYNC_QUEUE}: ${rate}${parked} (moca search status)`)
+  }
   for (const [queue, { aside }] of Object.entries(counts)) {
     for (const [type, count] of Object.entries(aside)) {
       lines.push(

@@ -1,6 +1,7 @@
 import { systemClock } from '../clock.ts'
 import type { MocaConfig } from '../config/config.ts'
 import type { OutboxStatus, SinkStatus } from '../outbox/outbox-status.ts'
+import type { IndexStatus } from '../search/index-status.ts'
 import {
   Overview,
   type OverviewLook,
@@ -25,6 +26,7 @@ const CLEAR = '\u001b[H\u001b[2J'
 const MOST_QUEUES = 6
 const MOST_SUBSCRIPTIONS = 5
 const MOST_NAMES = 3
+const MOST_INDEXES = 4
 
 /** The deployment on one screen. */
 export async function showOverview(context: Context, { watch = false }: OverviewOptions): Promise<ExitCode> {
@@ -70,7 +72,7 @@ function show(output: Output, { namespace }: MocaConfig, look: OverviewLook, bef
 }
 
 function describe(output: Output, look: OverviewLook): string[] {
-  const { servers, workers, queues, losses, schedules, outbox, outboxError, subscriptions = [] } = look
+  const { servers, workers, queues, losses, schedules, outbox, outboxError, search = [], subscriptions = [] } = look
   const lines = servers.map((server) => describeServer(output, server))
   if (workers) {
     const names = workers.map(
@@ -92,6 +94,7 @@ function describe(output: Output, look: OverviewLook): string[] {
   if (queues) lines.push('', ...describeQueues(output, queues), '')
   if (outboxError !== undefined) lines.push(line('Outbox', output.style('red', reasonOf(outboxError))))
   if (outbox) lines.push(...describeOutbox(output, outbox))
+  for (const index of search.slice(0, MOST_INDEXES)) lines.push(line('Search', describeIndex(output, index)))
   if (losses) {
     const open = losses.filter(({ acknowledgedAt }) => acknowledgedAt === undefined)
     const lost = open.reduce((sum, each) => sum + each.lost, 0)
@@ -172,6 +175,19 @@ function describeSink(
       : []),
   ]
   return [`${sink}: ${rows}`, ...troubles.map((text) => output.style('red', text))].join('; ')
+}
+
+function describeIndex(output: Output, { index, live, rebuild }: IndexStatus): string {
+  if (!live) return `${index}: ${output.style('yellow', rebuild ? 'being built' : 'not built: moca search sync')}`
+  const { documents, waiting, oldestWaitingMs, owner, parkedCount } = live
+  const behind =
+    waiting === 0 ? 'level' : `${formatCount(waiting)} behind, the oldest for ${formatDuration(oldestWaitingMs)}`
+  const troubles = [
+    ...(owner === undefined ? ['nobody keeps it'] : []),
+    ...(parkedCount > 0 ? [`${formatCount(parkedCount)} parked: moca search status`] : []),
+  ]
+  const text = `${index}: ${formatCount(documents)} documents, ${behind}${rebuild ? ', being rebuilt' : ''}`
+  return [text, ...troubles.map((trouble) => output.style('red', trouble))].join('; ')
 }
 
 function describeSubscriptions(output: Output, subscriptions: readonly SubscriptionStatus[]): string[] {

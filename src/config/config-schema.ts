@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { IndexHook } from '../doctype/index-hook.ts'
 import type { PublishHook } from '../events/publish-hook.ts'
 import { type Duration, parseDuration } from '../job/duration.ts'
 import type { AttemptHook, EnqueueHook } from '../job/job-hooks.ts'
@@ -85,7 +86,7 @@ const outbox = z
   .strictObject(
     {
       lease: duration('1s', '1h').default(10_000),
-      pollInterval: duration('1ms').default(25),
+      pollInterval: duration('1ms').default(12),
       retention: z
         .strictObject(
           {
@@ -148,7 +149,17 @@ const scheduler = z.strictObject(
   'an object { healthPort, healthHost }',
 )
 
-const HOOK_KINDS: readonly string[] = ['enqueue', 'attempt', 'publish']
+const search = z.strictObject(
+  {
+    inRelays: flag.default(true),
+    lease: duration('1s', '1h').default(10_000),
+    healthPort: whole(0, 65_535).optional(),
+    healthHost: text(/^[\w.:-]+$/, 'an address or host name').optional(),
+  },
+  'an object { inRelays, lease, healthPort, healthHost }',
+)
+
+const HOOK_KINDS: readonly string[] = ['enqueue', 'attempt', 'publish', 'index']
 
 export const HOOKS_EXPECTED = `an object of functions { ${HOOK_KINDS.join(', ')} }`
 
@@ -163,7 +174,12 @@ const hookFunction = <H>() =>
   rule<H>((value) => typeof value === 'function', 'a function (what is done, next)').optional()
 
 const hooks = z.strictObject(
-  { enqueue: hookFunction<EnqueueHook>(), attempt: hookFunction<AttemptHook>(), publish: hookFunction<PublishHook>() },
+  {
+    enqueue: hookFunction<EnqueueHook>(),
+    attempt: hookFunction<AttemptHook>(),
+    publish: hookFunction<PublishHook>(),
+    index: hookFunction<IndexHook>(),
+  },
   HOOKS_EXPECTED,
 )
 
@@ -235,6 +251,7 @@ export const configSchema = z
       history: history.prefault({}),
       outbox: outbox.prefault({}),
       events: events.prefault({}),
+      search: search.prefault({}),
       hooks: hooks.prefault({}),
     },
     'an object, as defineConfig takes it',
@@ -293,6 +310,15 @@ export const configSchema = z
         if (other !== undefined)
           refuse([...path, 'table'], `a table that no other doctype has (it is that of ${other})`)
         tables.set(table, doctype.name)
+      }
+    }
+    // Nothing would ever say that they changed.
+    for (const [index, { doctypes = [] }] of apps.entries()) {
+      for (const { name, search } of doctypes) {
+        for (const embed of search?.embeds ?? []) {
+          if (doctypeNames.has(embed.doctype)) continue
+          refuse(['apps', index, 'doctypes', name, 'search', 'embeds'], `doctypes of the apps, not ${embed.doctype}`)
+        }
       }
     }
   })

@@ -4,7 +4,7 @@ import { ConfigError } from '../errors.ts'
 import { defineSchedule } from '../scheduler/schedule.ts'
 import { defineJob } from '../job/job.ts'
 import { defineSubscription } from '../events/subscription.ts'
-import { defineDoctype } from '../doctype.ts'
+import { defineDoctype } from '../doctype/doctype.ts'
 import { defineApp, requirePostgres, resolveConfig } from './config.ts'
 import type { ConfigInput } from './options.ts'
 
@@ -35,7 +35,7 @@ test('fills in every default', () => {
   assert.deepEqual(config.postgres, { url: undefined, schema: 'moca', maxConnections: 5, ...timeouts })
   assert.deepEqual(config.outbox, {
     leaseMs: 10_000,
-    pollIntervalMs: 25,
+    pollIntervalMs: 12,
     retention: { ageMs: 7 * 24 * 3_600_000, bytes: undefined },
     redriveMaxMs: 600_000,
     maxBytes: 1024 * 1024,

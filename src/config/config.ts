@@ -1,5 +1,6 @@
 import { ConfigError } from '../errors.ts'
-import type { Doctype } from '../doctype.ts'
+import type { Doctype } from '../doctype/doctype.ts'
+import type { IndexHook } from '../doctype/index-hook.ts'
 import type { Subscription } from '../events/subscription.ts'
 import type { Job } from '../job/job.ts'
 import type { PublishHook } from '../events/publish-hook.ts'
@@ -52,11 +53,18 @@ export interface MocaConfig {
     readonly healthHost: string | undefined
   }
   readonly events: { readonly source: string | undefined; readonly perDoctypeTopics: boolean }
+  readonly search: {
+    readonly inRelays: boolean
+    readonly leaseMs: number
+    readonly healthPort: number | undefined
+    readonly healthHost: string | undefined
+  }
   /** Of the configuration, then of its apps: the first is outermost. */
   readonly hooks: {
     readonly enqueue: readonly OwnedHook<EnqueueHook>[]
     readonly attempt: readonly OwnedHook<AttemptHook>[]
     readonly publish: readonly OwnedHook<PublishHook>[]
+    readonly index: readonly OwnedHook<IndexHook>[]
   }
 }
 
@@ -242,6 +250,7 @@ function complete(parsed: Parsed): MocaConfig {
     history,
     outbox,
     events,
+    search,
     hooks,
     schedules,
     scheduler,
@@ -297,6 +306,12 @@ function complete(parsed: Parsed): MocaConfig {
       healthHost: outbox.healthHost,
     },
     events: { source: events.source, perDoctypeTopics: events.perDoctypeTopics },
+    search: {
+      inRelays: search.inRelays,
+      leaseMs: search.lease,
+      healthPort: search.healthPort,
+      healthHost: search.healthHost,
+    },
     hooks: completeHooks(hooks, apps),
   }
 }
@@ -313,7 +328,7 @@ function completeHooks(own: Hooks, apps: readonly App[]): MocaConfig['hooks'] {
         return run ? [Object.freeze({ owner, run })] : []
       }),
     )
-  return { enqueue: of('enqueue'), attempt: of('attempt'), publish: of('publish') }
+  return { enqueue: of('enqueue'), attempt: of('attempt'), publish: of('publish'), index: of('index') }
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {

@@ -1,4 +1,5 @@
-import type { Doctype } from '../doctype.ts'
+import type { Doctype } from '../doctype/doctype.ts'
+import type { IndexHook } from '../doctype/index-hook.ts'
 import type { PublishHook } from '../events/publish-hook.ts'
 import type { Subscription } from '../events/subscription.ts'
 import type { Duration } from '../job/duration.ts'
@@ -35,6 +36,8 @@ export interface ConfigInput {
   /** The log of what transactions recorded, and how relays send it on. */
   readonly outbox?: OutboxInput
   readonly events?: EventsInput
+  /** How search indexes follow their tables. Which there are say the doctypes of the apps. */
+  readonly search?: SearchInput
   /** Code around what Moca does. Outermost; then those of the apps, in the order of the list. */
   readonly hooks?: Hooks
 }
@@ -47,6 +50,8 @@ export interface Hooks {
   readonly attempt?: AttemptHook | undefined
   /** Around each call that emits or records events, in the process of the caller. */
   readonly publish?: PublishHook | undefined
+  /** Around the indexing of documents, in the process that keeps the index, e.g. to leave out fields of all doctypes. */
+  readonly index?: IndexHook | undefined
 }
 
 export interface RedisInput {
@@ -78,8 +83,8 @@ export interface OutboxInput {
   /** A relay silent for so long has died, and its lanes go to others. Shorter: faster takeover, more false alarms. At least 1 s. Default 10 s. */
   readonly lease?: Duration
   /**
-   * How often a relay looks for what is new; an eighth as often when there has been nothing for 5 s. Shorter: less to wait, more looks
-   * (about 0.7 ms of processor each, most of it in the relay). At most a fifth of lease. Default 25 ms.
+   * How often a relay looks for what is new; a sixteenth as often when there has been nothing for 5 s. Shorter: less to wait, more looks
+   * (about 0.7 ms of processor each, most of it in the relay). At most a fifth of lease. Default 12 ms.
    */
   readonly pollInterval?: Duration
   readonly retention?: {
@@ -103,6 +108,17 @@ export interface OutboxInput {
 
 export interface SchedulerInput {
   /** Port for /healthz, /readyz and /metrics of scheduler processes. Default: none. */
+  readonly healthPort?: number
+  /** Address for that port. Default: all addresses, because probes come from outside. */
+  readonly healthHost?: string
+}
+
+export interface SearchInput {
+  /** Whether relays (`moca outbox start`, `moca dev`) keep search indexes, too. `false`: only `moca search sync` does. Default true. */
+  readonly inRelays?: boolean
+  /** A writer of an index that is silent for so long has died, and the index goes to another. At least 1 s. Default 10 s. */
+  readonly lease?: Duration
+  /** Port for /healthz, /readyz and /metrics of `moca search sync`. Default: none. */
   readonly healthPort?: number
   /** Address for that port. Default: all addresses, because probes come from outside. */
   readonly healthHost?: string

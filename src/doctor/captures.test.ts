@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { outboxScenes } from '../../test/support/outbox-scene.ts'
-import { defineDoctype } from '../doctype.ts'
+import { defineDoctype } from '../doctype/doctype.ts'
 import { Capture } from '../outbox/capture.ts'
 import { checkCaptures } from './captures.ts'
 import type { Diagnosis } from './diagnosis.ts'

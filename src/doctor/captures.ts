@@ -1,4 +1,4 @@
-import type { Doctype } from '../doctype.ts'
+import type { Doctype } from '../doctype/doctype.ts'
 import type { Capture } from '../outbox/capture.ts'
 import { type Diagnosis, note, problem } from './diagnosis.ts'
 

@@ -1,6 +1,7 @@
 import type { MocaConfig } from '../config/config.ts'
 import { RedisSubscriptions } from '../events/backends/redis/redis-subscriptions.ts'
 import type { JobHandler } from '../job/job.ts'
+import { silentLogger } from '../logger.ts'
 import { Capture } from '../outbox/capture.ts'
 import { OutboxReader, type OutboxStatus } from '../outbox/outbox-status.ts'
 import { Subscriptions } from '../outbox/subscriptions.ts'
@@ -15,6 +16,8 @@ import { LAYOUT } from '../queue/scripts.ts'
 import { Connection, describeUrl } from '../redis/connection.ts'
 import { readClockOffset, readServerFacts, type ServerFacts } from '../redis/server-facts.ts'
 import { ScheduleStore } from '../scheduler/schedule-store.ts'
+import { searchIndexesOf } from '../search-indexes.ts'
+import { readIndexStatus } from '../search/index-status.ts'
 import { checkCaptures } from './captures.ts'
 import { checkClock } from './clocks.ts'
 import { type Diagnosis, problem } from './diagnosis.ts'
@@ -29,6 +32,7 @@ import { checkResent } from './resent.ts'
 import { checkRetention } from './retention.ts'
 import { checkSchedules } from './schedules.ts'
 import { checkSchema } from './schema.ts'
+import { checkSearch } from './search.ts'
 import { checkSubscriptions } from './subscriptions.ts'
 
 // Looks at everything that a deployment needs. Each check is a function in a file of its own; here is only what they are given, and
@@ -176,9 +180,12 @@ class Examination {
     if (!registry) this.#skip(['subscriptions'], 'nothing can be read')
     else if (!loaded) this.#skip(['subscriptions'], 'the handlers do not load')
     else await this.#check('subscriptions', async () => checkSubscriptions(await registry.list(), apps, loaded))
-    if (!database) return this.#skip(['captures'], 'there is no log')
+    if (!database) return this.#skip(['captures', 'search'], 'there is no log')
     const doctypes = apps.flatMap((app) => app.doctypes)
     await this.#check('captures', () => checkCaptures(new Capture(database, postgres.schema), doctypes))
+    const indexes = searchIndexesOf(this.#deps.config, database, silentLogger)
+    if (indexes.length === 0) return this.#skip(['search'], 'no doctype has search')
+    await this.#check('search', async () => checkSearch(await Promise.all(indexes.map(readIndexStatus)), Date.now()))
   }
 
   /** Makes a check, mends what can be mended where that is wished, and then looks again. */

@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test'
 import { Client } from 'pg'
 import { type OutboxScene, outboxScenes } from '../../test/support/outbox-scene.ts'
 import { waitFor } from '../../test/support/wait-for.ts'
-import { defineDoctype, type DoctypeOptions } from '../doctype.ts'
+import { defineDoctype, type DoctypeOptions } from '../doctype/doctype.ts'
 import { ConfigError, SqlError } from '../errors.ts'
 import { Capture } from './capture.ts'
 

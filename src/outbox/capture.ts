@@ -1,4 +1,4 @@
-import type { Doctype } from '../doctype.ts'
+import type { Doctype } from '../doctype/doctype.ts'
 import { ConfigError, SqlError } from '../errors.ts'
 import type { Queryable } from '../postgres/connection.ts'
 import { quoteIdentifier } from '../postgres/identifier.ts'

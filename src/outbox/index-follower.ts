@@ -17,6 +17,8 @@ export interface IndexFollowerDeps {
 /** The next documents of an index. Their rows are to be read after this, and before it is intended. */
 export interface FollowedBatch extends Omit<IndexBatch, 'documents'> {
   readonly documents: readonly ChangedDocument[]
+  /** The window was opened for it: what is committed by now is in it, or in those after it up to one that ends the window. */
+  readonly beginsWindow: boolean
 }
 
 /** So many rows of a lane are looked at at once. */
@@ -64,6 +66,11 @@ export class IndexFollower {
     this.#notedAtMs = this.#clock.monotonicMs()
   }
 
+  /** Of this owner: it grows each time that somebody takes the index. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
   /** Undefined: nothing is new. Without documents: there is only a position to write down. */
   async next(): Promise<FollowedBatch | undefined> {
     const { from, to: presentEnd, afterSeq } = this.#place
@@ -77,7 +84,17 @@ export class IndexFollower {
       this.#seen = to
       return undefined
     }
-    return { n: this.#n + 1, epoch: this.#epoch, from, to, afterSeq, uptoSeq, endsWindow: isLast, documents }
+    return {
+      n: this.#n + 1,
+      epoch: this.#epoch,
+      from,
+      to,
+      afterSeq,
+      uptoSeq,
+      beginsWindow: !presentEnd,
+      endsWindow: isLast,
+      documents,
+    }
   }
 
   /** Writes down that a batch is about to be submitted. False: the index is another owner's, and it must not be. */

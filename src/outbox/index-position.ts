@@ -37,6 +37,18 @@ export interface IntendedIndexBatch {
   readonly anchor: Anchor
 }
 
+/** How far an index is behind the log. */
+export interface IndexStanding {
+  /** Changes that wait; of each lane at most `MOST_COUNTED` rows are looked at. */
+  readonly waiting: number
+  readonly oldestWaitingAt: Date | undefined
+  /** Undefined: nobody follows. */
+  readonly owner: string | undefined
+  /** Documents that were settled in the last minute. */
+  readonly settledLately: number
+}
+
+const MOST_COUNTED = 10_000
 const NAMES = [
   'begin-index',
   'take-index',
@@ -45,6 +57,8 @@ const NAMES = [
   'load-index',
   'intend-index-batch',
   'settle-index-batch',
+  'forget-index',
+  'stand-of-index',
 ] as const
 
 export interface IndexPositionOptions {
@@ -133,6 +147,26 @@ export class IndexPosition {
   async settle({ epoch, n }: Pick<IndexBatch, 'epoch' | 'n'>): Promise<boolean> {
     const { index, owner } = this.#options
     return (await this.#ask<{ is_owner: boolean }>('settle-index-batch', [index, owner, epoch, n])).is_owner
+  }
+
+  /** How far it is behind the log. Undefined: it has not begun. */
+  async standing(doctypes: readonly string[]): Promise<IndexStanding | undefined> {
+    type Raw = { waiting: number; oldest_at: Date | null; owner: string | null; settled_lately: number }
+    const values = [this.#options.index, doctypes, MOST_COUNTED]
+    const [row] = await this.#connection.query<Raw>(this.#sql['stand-of-index'], values)
+    return (
+      row && {
+        waiting: row.waiting,
+        oldestWaitingAt: row.oldest_at ?? undefined,
+        owner: row.owner ?? undefined,
+        settledLately: row.settled_lately,
+      }
+    )
+  }
+
+  /** The index is no more: the log keeps nothing for it, and nobody can take it. */
+  async forget(): Promise<void> {
+    await this.#connection.query(this.#sql['forget-index'], [this.#options.index])
   }
 
   async #ask<Row>(name: (typeof NAMES)[number], values: readonly unknown[]): Promise<Row> {

@@ -22,6 +22,8 @@ import { NamespaceAccess } from '../queue/namespace-access.ts'
 import { NoteReader } from '../queue/note-reader.ts'
 import { Receiver } from '../queue/receiver/receiver.ts'
 import { describeUrl } from '../redis/connection.ts'
+import { searchIndexesOf } from '../search-indexes.ts'
+import { SearchSync } from '../search/search-sync.ts'
 import { HealthServer } from '../service/health.ts'
 import { runLoop } from '../service/loop.ts'
 import { OutboxMetrics } from './outbox-metrics.ts'
@@ -88,6 +90,7 @@ export async function runOutboxProcess(options: OutboxProcessOptions): Promise<v
   const notifier = new Notifier({ notes: new NoteReader({ access, receiver }), registry: copy })
   const { ageMs, bytes } = outbox.retention
   const retention = new Retention({ database, schema, ageMs, bytes, log })
+  const sync = new SearchSync({ indexes: config.search.inRelays ? searchIndexesOf(config, database, log) : [], log })
   const startedAtMs = systemClock.monotonicMs()
   const health = new HealthServer({
     readiness: () => judgeRelay(relay.health(), systemClock.monotonicMs() - startedAtMs, stop.aborted),
@@ -108,6 +111,7 @@ export async function runOutboxProcess(options: OutboxProcessOptions): Promise<v
     if (!(await reach('PostgreSQL', at, () => requireSchema(database, { schema, namespace })))) return
     await keeper.start()
     relay.start()
+    sync.start()
     log.info({ relay: relay.id, schema }, 'Relaying the outbox to the queue')
     const keeping = [
       runLoop(() => retention.runOnce(stop), { intervalMs: RETENTION_MS, name: 'retention', log, signal: stop }),
@@ -120,7 +124,7 @@ export async function runOutboxProcess(options: OutboxProcessOptions): Promise<v
     await Promise.all(keeping)
   } finally {
     // The relay before its servers; the probes last: they tell that it is not ready any more.
-    await Promise.all([relay.stop(), keeper.stop()])
+    await Promise.all([relay.stop(), keeper.stop(), sync.stop()])
     await Promise.all([link.close(), database.close()])
     await health.stop()
   }

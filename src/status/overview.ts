@@ -1,6 +1,7 @@
 import type { MocaConfig } from '../config/config.ts'
 import { RedisSubscriptions } from '../events/backends/redis/redis-subscriptions.ts'
 import type { RegisteredSubscription } from '../events/subscription-registry.ts'
+import { silentLogger } from '../logger.ts'
 import { requireSchema } from '../outbox/migrations.ts'
 import { OutboxReader, type OutboxStatus } from '../outbox/outbox-status.ts'
 import { Subscriptions } from '../outbox/subscriptions.ts'
@@ -12,6 +13,9 @@ import { lendNamespace } from '../queue/lent-namespace.ts'
 import { type NamespaceConnection, openNamespace } from '../queue/namespace.ts'
 import { Connection, describeUrl } from '../redis/connection.ts'
 import { ScheduleStore } from '../scheduler/schedule-store.ts'
+import { searchIndexesOf } from '../search-indexes.ts'
+import { type IndexStatus, readIndexStatus } from '../search/index-status.ts'
+import type { SearchIndex } from '../search/search-index.ts'
 
 export interface ServerStatus {
   readonly server: 'redis' | 'postgres'
@@ -48,6 +52,7 @@ export interface OverviewLook {
   readonly losses?: readonly LossReport[]
   readonly schedules?: SchedulesStatus
   readonly outbox?: OutboxStatus
+  readonly search?: readonly IndexStatus[]
   /** Why PostgreSQL has no outbox that this release can read. */
   readonly outboxError?: unknown
   readonly subscriptions?: readonly SubscriptionStatus[]
@@ -56,7 +61,7 @@ export interface OverviewLook {
 type RedisLook = Pick<OverviewLook, 'workers' | 'queues' | 'losses' | 'schedules'> & {
   readonly registered?: readonly RegisteredSubscription[]
 }
-type PostgresLook = Pick<OverviewLook, 'outbox' | 'outboxError'> & {
+type PostgresLook = Pick<OverviewLook, 'outbox' | 'outboxError' | 'search'> & {
   readonly registered?: readonly RegisteredSubscription[]
 }
 
@@ -65,6 +70,7 @@ export class Overview {
   readonly #config: MocaConfig
   #redis: NamespaceConnection | undefined
   readonly #database: Database | undefined
+  readonly #indexes: readonly SearchIndex[]
   #hasSchema = false
 
   constructor(config: MocaConfig) {
@@ -72,6 +78,7 @@ export class Overview {
     const { url, ...postgres } = config.postgres
     const name = `moca:${config.namespace}:status`
     this.#database = url === undefined ? undefined : new Database({ ...postgres, url, name })
+    this.#indexes = this.#database ? searchIndexesOf(config, this.#database, silentLogger) : []
   }
 
   /** Never rejects because of a server: the look says what is the matter with it. */
@@ -145,7 +152,8 @@ export class Overview {
       this.#hasSchema = true
       const outbox = await new OutboxReader(database, schema).status()
       const { subscriptions: registered } = await new Subscriptions(database, schema).list()
-      return { outbox, registered }
+      const search = await Promise.all(this.#indexes.map(readIndexStatus))
+      return { outbox, registered, ...(search.length > 0 && { search }) }
     } catch (outboxError) {
       return { outboxError }
     }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { defineDoctype, type Doctype, type DoctypeOptions } from './doctype.ts'
-import { ConfigError } from './errors.ts'
+import { ConfigError } from '../errors.ts'
 
 const BASE: DoctypeOptions = { name: 'City', table: 'city', key: 'id' }
 

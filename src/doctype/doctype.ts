@@ -1,5 +1,6 @@
-import { ConfigError } from './errors.ts'
-import { describeValue } from './job/describe-value.ts'
+import { ConfigError } from '../errors.ts'
+import { describeValue } from '../job/describe-value.ts'
+import { readSearchOptions, type SearchDefinition, type SearchOptions } from './search-options.ts'
 
 /** What an application says of a kind of document: a table whose rows are the documents. */
 export interface DoctypeOptions {
@@ -13,6 +14,8 @@ export interface DoctypeOptions {
   readonly site?: string
   /** Columns that events leave out: large ones, and secrets. A change of nothing else is no event. Default: none. */
   readonly omit?: readonly string[]
+  /** How its documents are searched for. Default: they are not. */
+  readonly search?: SearchOptions
 }
 
 /** A kind of document, complete. Made by `defineDoctype`. */
@@ -23,22 +26,24 @@ export interface Doctype {
   readonly key: readonly string[]
   readonly site: string | undefined
   readonly omit: readonly string[]
+  /** Undefined: its documents are not searched for. */
+  readonly search: SearchDefinition | undefined
 }
 
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,49}$/
-const NAMES: readonly string[] = ['name', 'table', 'key', 'site', 'omit'] satisfies (keyof DoctypeOptions)[]
+const NAMES: readonly string[] = ['name', 'table', 'key', 'site', 'omit', 'search'] satisfies (keyof DoctypeOptions)[]
 /** PostgreSQL cuts longer ones. */
 const LONGEST_IDENTIFIER_BYTES = 63
 
 /**
  * Defines a kind of document. Whether the table fits is seen when its capture is installed. Throws ConfigError.
- * @example const City = defineDoctype({ name: 'City', table: 'city', key: 'id', omit: ['search_text'] })
+ * @example const City = defineDoctype({ name: 'City', table: 'city', key: 'id', search: { searchable: ['name'] } })
  */
 export function defineDoctype(options: DoctypeOptions): Doctype {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new ConfigError(`defineDoctype takes an object { ${NAMES.join(', ')} }; found ${describeValue(options)}`)
   }
-  const { name, table, key, site, omit = [] } = options
+  const { name, table, key, site, omit = [], search } = options
   if (typeof name !== 'string' || !NAME.test(name)) {
     throw refusal('name', '1 to 50 of A-Z a-z 0-9 _ -, beginning with a letter', name, '')
   }
@@ -55,6 +60,11 @@ export function defineDoctype(options: DoctypeOptions): Doctype {
   if (!isNameList(omit)) throw refusal('omit', 'a list of different columns', omit, name)
   const needed = omit.find((column) => keys.includes(column) || column === site)
   if (needed !== undefined) throw refusal('omit', 'columns other than those of key and site', needed, name)
+  const searched = search === undefined ? undefined : readSearchOptions(search, name)
+  const unseen = searched && columnsOfSearch(searched).find((column) => omit.includes(column))
+  if (unseen !== undefined) {
+    throw refusal('omit', 'columns that search does not need: their changes are no events', unseen, name)
+  }
   return Object.freeze({
     name,
     schema,
@@ -62,7 +72,19 @@ export function defineDoctype(options: DoctypeOptions): Doctype {
     key: Object.freeze([...keys]),
     site,
     omit: Object.freeze([...omit]),
+    search: searched,
   })
+}
+
+/** Columns of which it is known that the index depends on them. */
+function columnsOfSearch({ project, softDelete, embeds, ...fields }: SearchDefinition): string[] {
+  const { searchable, filterable, sortable, facets } = fields
+  const declared = project ? [] : [...searchable, ...filterable, ...sortable, ...facets]
+  return [
+    ...declared,
+    ...(softDelete === undefined ? [] : [softDelete]),
+    ...embeds.flatMap(({ column }) => column ?? []),
+  ]
 }
 
 function readTable(table: DoctypeOptions['table'], name: string): readonly [schema: string, table: string] {

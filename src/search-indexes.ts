@@ -1,0 +1,33 @@
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import type { MocaConfig } from './config/config.ts'
+import type { Logger } from './logger.ts'
+import { Capture } from './outbox/capture.ts'
+import { IndexFeeds } from './outbox/index-feeds.ts'
+import type { Database } from './postgres/database.ts'
+import { PostgresEngine } from './search/engines/postgres/postgres-engine.ts'
+import { isSearched } from './search/projection.ts'
+import { SearchIndex } from './search/search-index.ts'
+
+/** The search indexes of a configuration, each ready to be looked at, kept, rebuilt and verified. */
+export function searchIndexesOf(
+  { apps, postgres, search, hooks }: Pick<MocaConfig, 'apps' | 'postgres' | 'search' | 'hooks'>,
+  database: Database,
+  log: Logger,
+): SearchIndex[] {
+  const { schema } = postgres
+  const owner = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}`
+  const engine = new PostgresEngine({ database, schema })
+  const feeds = new IndexFeeds({ connect: () => database.openConnection(), schema, owner, leaseMs: search.leaseMs })
+  const findUncaptured = async (doctypes: readonly string[]) => {
+    const captured = new Set(await new Capture(database, schema).list())
+    return doctypes.filter((name) => !captured.has(name))
+  }
+  return apps
+    .flatMap(({ doctypes }) => doctypes)
+    .filter(isSearched)
+    .map(
+      (doctype) =>
+        new SearchIndex({ engine, doctype, database, schema, feeds, owner, log, hooks: hooks.index, findUncaptured }),
+    )
+}

@@ -1,0 +1,402 @@
+import { OptionError, SqlError } from '../../../errors.ts'
+import { type Clock, systemClock } from '../../../clock.ts'
+import type { Queryable } from '../../../postgres/connection.ts'
+import { quoteIdentifier } from '../../../postgres/identifier.ts'
+import type { FieldValue } from '../../../doctype/search-options.ts'
+import type {
+  EngineQuery,
+  FacetCount,
+  IndexGeneration,
+  IndexSettings,
+  LiveGeneration,
+  RevOf,
+  RevPage,
+  SearchEngine,
+  SearchHit,
+  SearchResult,
+  Submission,
+  SwapOutcome,
+  TextPiece,
+  Ticket,
+  TicketOutcome,
+} from '../../search-engine.ts'
+import { allowedTypos, countTypos, wordsOf } from '../../search-words.ts'
+import { highlight } from './highlight.ts'
+import {
+  countStatement,
+  facetsStatement,
+  formsStatement,
+  hitsStatement,
+  MOST_RANKED,
+  type QueryWord,
+  type Statement,
+} from './query-statement.ts'
+import { storeDocument, type StoredDocument, textOf } from './stored-document.ts'
+
+export interface PostgresEngineDeps {
+  readonly database: Queryable
+  /** Where Moca's tables are. */
+  readonly schema: string
+  readonly clock?: Clock
+}
+
+interface Generation extends LiveGeneration {
+  readonly id: number
+}
+
+/** A query need not ask each time which generation is live. */
+const LIVE_KNOWN_MS = 1_000
+const MOST_FACET_VALUES = 100
+const MOST_SIMILAR = 50
+const MOST_ALTERNATIVES = 8
+/** So many words are remembered of a generation as known to it. */
+const MOST_REMEMBERED = 300_000
+const PATIENCE = { replyTimeoutMs: 60_000 }
+const UNDEFINED_TABLE = '42P01'
+/** Made of a document by its values: another try makes the same. 22: data; 54: limits; 23: constraints. */
+const OF_A_DOCUMENT = /^(22|54|23)/
+
+/**
+ * Search in PostgreSQL: full text with weights, misspelt words by trigrams, filters, sorting and facets
+ * (docs/decisions/0056-the-search-engine-in-postgresql.md). What is submitted is settled at once.
+ */
+export class PostgresEngine implements SearchEngine {
+  readonly name = 'postgres'
+  readonly ordersBy = 'version'
+  readonly #database: Queryable
+  readonly #schema: string
+  readonly #clock: Clock
+  readonly #live = new Map<string, { readonly generation: Generation; readonly untilMs: number }>()
+  readonly #generations = new Map<string, Generation>()
+  /** Words that a generation is known to have, by its id. */
+  readonly #words = new Map<number, Set<string>>()
+
+  constructor({ database, schema, clock = systemClock }: PostgresEngineDeps) {
+    this.#database = database
+    this.#schema = quoteIdentifier(schema)
+    this.#clock = clock
+  }
+
+  async create({ index, generation }: IndexGeneration, settings: IndexSettings): Promise<void> {
+    const text = `select ${this.#schema}.make_search_generation($1, $2, $3)`
+    try {
+      await this.#database.query(text, [index, generation, JSON.stringify(settings)], PATIENCE)
+    } catch (error) {
+      const isUnknownLanguage = error instanceof SqlError && error.sqlState === '42704'
+      if (!isUnknownLanguage) throw error
+      throw new OptionError(
+        `PostgreSQL has no text search configuration ${settings.language} (search.language of ${index}): \\dF in psql lists those that it has`,
+        { option: 'search.language', found: settings.language },
+      )
+    }
+  }
+
+  async live(index: string): Promise<LiveGeneration | undefined> {
+    const found = await this.#findLive(index)
+    return found && { generation: found.generation, settings: found.settings }
+  }
+
+  async listGenerations(index: string): Promise<readonly string[]> {
+    const text = `select generation from ${this.#schema}.search_generation where index_name = $1 order by id`
+    return (await this.#database.query<{ generation: string }>(text, [index])).map(({ generation }) => generation)
+  }
+
+  async swap(index: string, from: string | undefined, to: string): Promise<SwapOutcome> {
+    const text = `select ${this.#schema}.swap_search_generation($1, $2, $3) as is_done`
+    const [row] = await this.#database.query<{ is_done: boolean }>(text, [index, from ?? null, to])
+    this.#live.delete(index)
+    return row?.is_done ? 'swapped' : 'not-live'
+  }
+
+  async drop({ index, generation }: IndexGeneration): Promise<void> {
+    await this.#database.query(`select ${this.#schema}.drop_search_generation($1, $2)`, [index, generation], PATIENCE)
+    this.#generations.delete(keyOf({ index, generation }))
+  }
+
+  async submit({ target, version, put, delete: deleted }: Submission): Promise<Ticket> {
+    const generation = await this.#generation(target)
+    const documents = put.map((document) => storeDocument(document, generation.settings))
+    const newWords = this.#newWords(generation.id, documents)
+    const text = `select ${this.#schema}.submit_search_documents($1, $2, $3, $4, $5, $6, $7) as outcome`
+    const { epoch, submission } = version
+    const values = [
+      target.index,
+      target.generation,
+      epoch,
+      submission,
+      JSON.stringify(documents),
+      deleted,
+      [...newWords].toSorted(),
+    ]
+    let outcome: string | undefined
+    try {
+      const [row] = await this.#database.query<{ outcome: string }>(text, values, {
+        ...PATIENCE,
+        name: 'moca-submit-search-documents',
+      })
+      outcome = row?.outcome
+    } catch (error) {
+      const isOfDocument = error instanceof SqlError && OF_A_DOCUMENT.test(error.sqlState)
+      if (!isOfDocument) throw error
+      return ticketOf({ status: 'failed', reason: error.message, ids: [] })
+    }
+    if (outcome === 'unknown') throw unknownGeneration(target)
+    if (outcome === 'succeeded') this.#remember(generation.id, newWords)
+    return ticketOf({ status: outcome as 'succeeded' | 'superseded' | 'overtaken' })
+  }
+
+  async settle(tickets: readonly Ticket[]): Promise<readonly TicketOutcome[]> {
+    return tickets.map((ticket) => JSON.parse(ticket) as TicketOutcome)
+  }
+
+  async readRevs(target: IndexGeneration, ids: readonly string[]): Promise<readonly RevOf[]> {
+    const { id } = await this.#generation(target)
+    return this.#database.query<RevOf>(`select id, rev from ${this.#documents(id)} where id = any ($1)`, [ids])
+  }
+
+  async readPage(target: IndexGeneration, after: string | undefined, limit: number): Promise<RevPage> {
+    const { id } = await this.#generation(target)
+    const text = `select id, rev from ${this.#documents(id)} where id > $1 order by id limit $2`
+    const documents = await this.#database.query<RevOf>(text, [after ?? '', limit])
+    return { documents, next: documents.length < limit ? undefined : documents.at(-1)?.id }
+  }
+
+  async count(target: IndexGeneration): Promise<number> {
+    const { id } = await this.#generation(target)
+    const text = `select count(*) as count from ${this.#documents(id)}`
+    const [row] = await this.#database.query<{ count: number }>(text, [], PATIENCE)
+    return row?.count ?? 0
+  }
+
+  async query(index: string, query: EngineQuery): Promise<SearchResult> {
+    try {
+      return await this.#query(await this.#requireLive(index), query)
+    } catch (error) {
+      // It was replaced, and dropped, since it was asked for.
+      const wasDropped = error instanceof SqlError && error.sqlState === UNDEFINED_TABLE
+      if (!wasDropped) throw error
+      this.#live.delete(index)
+      return this.#query(await this.#requireLive(index), query)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#words.clear()
+  }
+
+  async #query(generation: Generation, query: EngineQuery): Promise<SearchResult> {
+    const words = await this.#readWords(generation, query.q)
+    const table = this.#documents(generation.id)
+    const { settings } = generation
+    const isRanked = words.length > 0 && query.sort.length === 0
+    const [found, counted, facets] = await Promise.all([
+      this.#hits(hitsStatement(table, settings, query, words, 'all')),
+      isRanked ? undefined : this.#count(countStatement(table, settings, query, words)),
+      query.facets.length === 0
+        ? []
+        : this.#run<{ field: string; value: unknown; count: number }>(
+            facetsStatement(table, settings, query, words, MOST_FACET_VALUES),
+          ),
+    ])
+    const total = counted ?? (await this.#totalOf(found, generation, query, words))
+    const isTotalExact = total <= MOST_RANKED
+    // Of so many matches some were never looked at: the best ones have the words in their first field.
+    const best =
+      isRanked && !isTotalExact ? await this.#hits(hitsStatement(table, settings, query, words, 'first field')) : found
+    const rows = best.length >= query.limit ? best : found
+    return {
+      hits: await this.#highlighted(rows, generation, query, words),
+      total: isTotalExact ? total : MOST_RANKED,
+      isTotalExact,
+      facets: groupFacets(query.facets, facets),
+    }
+  }
+
+  /** What the words of a query may stand for. */
+  async #readWords({ id }: Generation, q: string): Promise<readonly QueryWord[]> {
+    const typed = [...new Set(wordsOf(q))].slice(0, 10)
+    if (typed.length === 0) return []
+    const isOpen = /[\p{L}\p{N}\p{M}]$/u.test(q)
+    const text = `select nth, is_known, is_beginning from ${this.#schema}.look_up_words($1, $2) order by nth`
+    const known = await this.#database.query<{ is_known: boolean; is_beginning: boolean }>(text, [id, typed], {
+      name: 'moca-look-up-words',
+    })
+    return Promise.all(
+      typed.map(async (word, index) => {
+        const { is_known: isKnown = true, is_beginning: isContinued = false } = known[index] ?? {}
+        const isLast = index === typed.length - 1 && isOpen
+        const isFound = isKnown || (isLast && isContinued)
+        return { word, isBeginning: isLast, alternatives: isFound ? [] : await this.#findSimilar(id, word) }
+      }),
+    )
+  }
+
+  async #findSimilar(id: number, word: string): Promise<string[]> {
+    const most = allowedTypos(word)
+    if (most === 0) return []
+    const text = `select word from ${this.#schema}.find_similar_words($1, $2, $3) as word`
+    const similar = await this.#database.query<{ word: string }>(text, [id, word, MOST_SIMILAR], {
+      name: 'moca-find-similar-words',
+    })
+    return similar
+      .map((each) => ({ word: each.word, typos: countTypos(word, each.word, most) }))
+      .filter(({ typos }) => typos <= most)
+      .toSorted((one, other) => one.typos - other.typos)
+      .slice(0, MOST_ALTERNATIVES)
+      .map((each) => each.word)
+  }
+
+  async #totalOf(
+    found: readonly HitRow[],
+    { id, settings }: Generation,
+    query: EngineQuery,
+    words: readonly QueryWord[],
+  ): Promise<number> {
+    const [first] = found
+    if (first) return first.found
+    // A page behind the last one says nothing of those before.
+    return query.offset === 0 ? 0 : this.#count(countStatement(this.#documents(id), settings, query, words))
+  }
+
+  async #highlighted(
+    rows: readonly HitRow[],
+    { settings }: Generation,
+    query: EngineQuery,
+    words: readonly QueryWord[],
+  ): Promise<SearchHit[]> {
+    const texts = query.highlight.map((field) => ({
+      field,
+      read: (row: HitRow) => textOf(row.fields[field] as FieldValue),
+    }))
+    if (words.length === 0 || texts.length === 0) return rows.map(({ id, fields }) => ({ id, fields, highlights: {} }))
+    const forms = await this.#findForms(
+      settings,
+      rows.flatMap((row) => texts.map(({ read }) => read(row))),
+      words,
+    )
+    const isMatch = (word: string) =>
+      forms.has(word) ||
+      words.some(
+        (each) =>
+          word === each.word || (each.isBeginning && word.startsWith(each.word)) || each.alternatives.includes(word),
+      )
+    return rows.map((row) => {
+      const highlights: Record<string, readonly TextPiece[]> = {}
+      for (const { field, read } of texts) {
+        const pieces = highlight(read(row), isMatch)
+        if (pieces) highlights[field] = pieces
+      }
+      return { id: row.id, fields: row.fields, highlights }
+    })
+  }
+
+  /** Words of the texts that are other forms of what was asked for. */
+  async #findForms(
+    { language }: IndexSettings,
+    texts: readonly string[],
+    words: readonly QueryWord[],
+  ): Promise<ReadonlySet<string>> {
+    if (language === 'simple') return new Set()
+    const candidates = [...new Set(texts.flatMap(wordsOf))]
+    const found = await this.#run<{ word: string }>(formsStatement(language, candidates, words))
+    return new Set(found.map(({ word }) => word))
+  }
+
+  #hits(statement: Statement): Promise<HitRow[]> {
+    return this.#run<HitRow>(statement)
+  }
+
+  async #count(statement: Statement): Promise<number> {
+    const [row] = await this.#run<{ found: number }>(statement)
+    return row?.found ?? 0
+  }
+
+  #run<Row>({ text, values }: Statement): Promise<Row[]> {
+    return this.#database.query<Row>(text, values)
+  }
+
+  async #requireLive(index: string): Promise<Generation> {
+    const known = this.#live.get(index)
+    if (known && known.untilMs > this.#clock.monotonicMs()) return known.generation
+    const generation = await this.#findLive(index)
+    if (!generation) {
+      throw new OptionError(
+        `There is no index ${index} yet: moca search sync, or a relay, makes it when it starts; moca search rebuild ${index} does at once`,
+        { option: 'index', found: index },
+      )
+    }
+    this.#live.set(index, { generation, untilMs: this.#clock.monotonicMs() + LIVE_KNOWN_MS })
+    return generation
+  }
+
+  async #findLive(index: string): Promise<Generation | undefined> {
+    const text = `select id, generation, settings from ${this.#schema}.search_generation where index_name = $1 and is_live`
+    const [row] = await this.#database.query<Generation>(text, [index], { name: 'moca-find-live-generation' })
+    return row
+  }
+
+  async #generation(target: IndexGeneration): Promise<Generation> {
+    const known = this.#generations.get(keyOf(target))
+    if (known) return known
+    const text = `select id, generation, settings from ${this.#schema}.search_generation where index_name = $1 and generation = $2`
+    const [row] = await this.#database.query<Generation>(text, [target.index, target.generation])
+    if (!row) throw unknownGeneration(target)
+    this.#generations.set(keyOf(target), row)
+    return row
+  }
+
+  #documents(id: number): string {
+    return `${this.#schema}.search_document_${id}`
+  }
+
+  #newWords(id: number, documents: readonly StoredDocument[]): Set<string> {
+    const known = this.#words.get(id)
+    const found = new Set<string>()
+    for (const { a, b, c, d } of documents) {
+      for (const text of [a, b, c, d]) {
+        for (const word of text === '' ? [] : text.split(' ')) if (!known?.has(word)) found.add(word)
+      }
+    }
+    return found
+  }
+
+  /** Only what was committed: a word that is missing there would never be found by a misspelling. */
+  #remember(id: number, words: ReadonlySet<string>): void {
+    const known = this.#words.get(id) ?? new Set()
+    if (known.size + words.size > MOST_REMEMBERED) known.clear()
+    for (const word of words) known.add(word)
+    this.#words.set(id, known)
+  }
+}
+
+interface HitRow {
+  readonly id: string
+  readonly fields: SearchHit['fields']
+  readonly found: number
+}
+
+function groupFacets(
+  fields: readonly string[],
+  rows: readonly { readonly field: string; readonly value: unknown; readonly count: number }[],
+): Record<string, FacetCount[]> {
+  const groups = Object.fromEntries(fields.map((field): [string, FacetCount[]] => [field, []]))
+  for (const { field, value, count } of rows) {
+    groups[field]?.push({ value: value as FacetCount['value'], count })
+  }
+  return groups
+}
+
+function ticketOf(outcome: TicketOutcome): Ticket {
+  return JSON.stringify(outcome)
+}
+
+function keyOf({ index, generation }: IndexGeneration): string {
+  return `${index}/${generation}`
+}
+
+function unknownGeneration({ index, generation }: IndexGeneration): OptionError {
+  return new OptionError(`There is no generation ${generation} of index ${index}`, {
+    option: 'generation',
+    found: generation,
+  })
+}

@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto'
+import type { FieldValue } from '../../../doctype/search-options.ts'
+import type { IndexSettings, SearchDocument } from '../../search-engine.ts'
+import { wordsOf } from '../../search-words.ts'
+
+/** A document as submit_search_documents takes it. */
+export interface StoredDocument {
+  readonly id: string
+  readonly rev: string
+  readonly title: string
+  readonly a: string
+  readonly b: string
+  readonly c: string
+  readonly d: string
+  readonly marks: readonly string[]
+  readonly keys: Readonly<Record<string, unknown>>
+  readonly fields: SearchDocument['fields']
+}
+
+// A row of an index, a lexeme and a vector have limits of their own: far above these.
+const LONGEST_KEY = 400
+const LONGEST_TITLE = 400
+const MOST_ELEMENTS = 1_000
+/** So many letters of the texts of one weight are looked at; what is behind them is handed out and not found. */
+const MOST_LETTERS = 100_000
+
+/** What of a document is found, filtered, sorted and counted by. */
+export function storeDocument({ id, rev, fields }: SearchDocument, settings: IndexSettings): StoredDocument {
+  const [a = '', b = '', c = '', ...rest] = settings.searchable.map((field) => textOf(fields[field] as FieldValue))
+  return {
+    id,
+    rev,
+    title: titleOf(a),
+    a: wordsIn(a),
+    b: wordsIn(b),
+    c: wordsIn(c),
+    d: wordsIn(rest.join(' ')),
+    marks: [...new Set(filterableOf(settings).flatMap((field) => marksOf(field, fields[field] as FieldValue)))],
+    keys: keysOf(fields, settings),
+    fields,
+  }
+}
+
+function filterableOf({ filterable, facets }: IndexSettings): string[] {
+  return [...new Set([...filterable, ...facets])]
+}
+
+/** What a query's text is compared with, to find the document whose name is just that. */
+export function titleOf(text: string): string {
+  return wordsOf(text).join(' ').slice(0, LONGEST_TITLE)
+}
+
+/** A lexeme that no text has: the field has this value. Without a value it is null. */
+export function markOf(field: string, value: string | number | boolean | null): string {
+  const text = JSON.stringify(value)
+  const short = text.length <= LONGEST_KEY ? text : `#${createHash('sha256').update(text).digest('base64url')}`
+  return `\u0001${field}\u0001${short}`
+}
+
+/** Under which key a list of values is kept: what is compared and sorted by is single. */
+export function listKeyOf(field: string): string {
+  return `${field}[]`
+}
+
+function marksOf(field: string, value: FieldValue | undefined): string[] {
+  if (Array.isArray(value)) return value.slice(0, MOST_ELEMENTS).map((each) => markOf(field, each))
+  return [markOf(field, (value ?? null) as string | number | boolean | null)]
+}
+
+function keysOf(fields: SearchDocument['fields'], settings: IndexSettings): Record<string, unknown> {
+  const keys: Record<string, unknown> = {}
+  for (const field of new Set([...filterableOf(settings), ...settings.sortable])) {
+    const value = fields[field] as FieldValue | undefined
+    if (value === undefined || value === null) continue
+    if (Array.isArray(value)) keys[listKeyOf(field)] = value.slice(0, MOST_ELEMENTS).map(shorten)
+    else keys[field] = shorten(value)
+  }
+  return keys
+}
+
+function shorten(value: unknown): unknown {
+  return typeof value === 'string' ? value.slice(0, LONGEST_KEY).toWellFormed() : value
+}
+
+function wordsIn(text: string): string {
+  return wordsOf(text.slice(0, MOST_LETTERS)).join(' ')
+}
+
+/** A field as a text, as it is searched and highlighted. */
+export function textOf(value: FieldValue | undefined): string {
+  if (value === undefined || value === null) return ''
+  return Array.isArray(value) ? value.join(', ') : String(value)
+}

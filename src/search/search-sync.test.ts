@@ -1,0 +1,441 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { outboxScenes } from '../../test/support/outbox-scene.ts'
+import {
+  capture,
+  CITY,
+  differencesOf,
+  idsOf,
+  openIndex,
+  prepareCities,
+  SAME,
+  startSync,
+  waitUntilLive,
+} from '../../test/support/search-scene.ts'
+import { waitFor } from '../../test/support/wait-for.ts'
+import { defineDoctype } from '../doctype/doctype.ts'
+import type { Logger } from '../logger.ts'
+import { rebuildIndex } from './rebuild.ts'
+import type { SearchEngine, Submission, Ticket, TicketOutcome } from './search-engine.ts'
+import { isSearched, type SearchedDoctype } from './projection.ts'
+
+const openScene = outboxScenes()
+
+test('builds an index that there is none of, and follows every change', async (t) => {
+  const scene = await openScene(t)
+  await prepareCities(scene)
+  await scene.database.query("insert into city select n, 'Old ' || n, 'FR', n from generate_series(1, 2500) n")
+  const index = openIndex(t, scene)
+  startSync(t, [index])
+  await waitUntilLive(index)
+  assert.deepEqual(await differencesOf(index), SAME)
+  await scene.database.query("insert into city values (10001, 'Paris', 'FR', 2000000)")
+  await waitFor(async () => (await idsOf(index, 'paris')).length === 1, { describe: 'Paris to be found' })
+  await scene.database.query("update city set name = 'Lutetia' where id = 10001")
+  await waitFor(async () => (await idsOf(index, 'lutetia')).length === 1, { describe: 'Lutetia to be found' })
+  assert.deepEqual(await idsOf(index, 'paris'), [])
+  await scene.database.query('delete from city where id = 10001; update city set id = 20001 where id = 1')
+  await waitFor(async () => (await idsOf(index, 'lutetia')).length === 0, { describe: 'Lutetia to be gone' })
+  assert.deepEqual(await differencesOf(index), SAME)
+  assert.deepEqual(await idsOf(index, 'Old 1 '), ['20001'])
+  await scene.database.query('truncate city')
+  await waitFor(async () => (await idsOf(index, '')).length === 0, { describe: 'all to be gone' })
+})
+
+test('a document that changes while it is indexed is indexed again', async (t) => {
+  const scene = await openScene(t)
+  let changed = false
+  const doctype = defineDoctype({
+    ...CITY,
+    search: {
+      searchable: ['name'],
+      project: async (rows) => {
+        // Between the reading of the row and the end of its indexing.
+        if (!changed && rows.some(({ name }) => name === 'first')) {
+          changed = true
+          await scene.database.query("update city set name = 'second' where id = 1")
+        }
+        return rows.map(({ name }) => ({ name }))
+      },
+    },
+  })
+  await prepareCities(scene, doctype)
+  const index = openIndex(t, scene, { doctype })
+  startSync(t, [index])
+  await waitUntilLive(index)
+  await scene.database.query("insert into city values (1, 'first')")
+  await waitFor(async () => (await idsOf(index, 'second')).length === 1, { describe: 'the second name to be found' })
+  assert.ok(changed)
+  assert.deepEqual(await idsOf(index, 'first'), [])
+})
+
+test('rows that are marked as deleted, and those that the projection leaves out, are not found', async (t) => {
+  const scene = await openScene(t)
+  const doctype = defineDoctype({
+    ...CITY,
+    search: {
+      searchable: ['name'],
+      softDelete: 'deleted_at',
+      project: (rows) => rows.map(({ name, population }) => (population === 0 ? null : { name })),
+    },
+  })
+  await prepareCities(scene, doctype)
+  const index = openIndex(t, scene, { doctype })
+  startSync(t, [index])
+  await waitUntilLive(index)
+  await scene.database.query(
+    "insert into city values (1, 'a', 'x', 1, null), (2, 'b', 'x', 0, null), (3, 'c', 'x', 1, now())",
+  )
+  await waitFor(async () => (await idsOf(index, '')).length === 1, { describe: 'one to be found' })
+  assert.deepEqual(await idsOf(index, ''), ['1'])
+  await scene.database.query(
+    'update city set deleted_at = now() where id = 1; update city set population = 1 where id = 2; update city set deleted_at = null where id = 3',
+  )
+  await waitFor(async () => (await idsOf(index, '')).join() === '2,3', { describe: 'the other two to be found' })
+  assert.deepEqual(await differencesOf(index), SAME)
+})
+
+test('a document that cannot be indexed is parked by name, the others go on, and it is tried again when it changes', async (t) => {
+  const scene = await openScene(t)
+  const warnings: object[] = []
+  const log = {
+    debug: () => {},
+    info: () => {},
+    warn: (facts: object) => void warnings.push(facts),
+    error: () => {},
+    child: () => log,
+  } as unknown as Logger
+  const doctype = defineDoctype({
+    ...CITY,
+    search: {
+      searchable: ['name'],
+      facets: ['a', 'b', 'c'],
+      project: (rows) =>
+        rows.map(({ name }) => {
+          if (name === 'poison') throw new Error('no city is named so')
+          if (name !== 'huge') return { name }
+          // More values than go in a vector.
+          const values = Array.from({ length: 1_000 }, (_, n) => `${n}${'x'.repeat(390)}`)
+          return { name, a: values, b: values, c: values }
+        }),
+    },
+  })
+  await prepareCities(scene, doctype)
+  const index = openIndex(t, scene, { doctype, log })
+  startSync(t, [index])
+  await waitUntilLive(index)
+  await scene.database.query(
+    `insert into city select n, case n when 17 then 'poison' when 400 then 'huge' else 'fine' end from generate_series(1, 1000) n`,
+  )
+  await waitFor(async () => (await idsOf(index, 'fine')).length === 998, { describe: 'the others to be found' })
+  const { generation = '' } = (await index.engine.live('City')) ?? {}
+  const parked = async () => (await index.dirty(generation).listParked(10)).map(({ docname }) => docname).toSorted()
+  await waitFor(async () => (await parked()).length === 2, { describe: 'two to be parked' })
+  assert.deepEqual(await parked(), ['17', '400'])
+  const [first] = (await index.dirty(generation).listParked(10)).filter(({ docname }) => docname === '17')
+  assert.equal(first?.error, 'no city is named so')
+  assert.ok(warnings.some((facts) => (facts as { docname?: string }).docname === '17'))
+  await scene.database.query("update city set name = 'mended' where id = 17")
+  await waitFor(async () => (await idsOf(index, 'mended')).join() === '17', { describe: 'the mended one to be found' })
+  await waitFor(async () => (await parked()).join() === '400', { describe: 'it to be parked no more' })
+  assert.equal(await index.dirty(generation).retry(), 1)
+  await waitFor(async () => (await parked()).join() === '400', { describe: 'the other one to be parked again' })
+})
+
+test('a wrong statement in a projection parks nothing: the index stands still and says why, and goes on when it is mended', async (t) => {
+  const scene = await openScene(t)
+  const doctype = defineDoctype({
+    ...CITY,
+    search: {
+      searchable: ['name'],
+      project: async (rows, { query }) => {
+        await query('select * from helper')
+        return rows.map(({ name }) => ({ name }))
+      },
+    },
+  })
+  await prepareCities(scene, doctype)
+  await scene.database.query('create table helper ()')
+  const index = openIndex(t, scene, { doctype })
+  const sync = startSync(t, [index])
+  await waitUntilLive(index)
+  await scene.database.query("drop table helper; insert into city values (1, 'a')")
+  await waitFor(() => sync.health()[0]?.state === 'failing', { describe: 'it to say that it fails' })
+  assert.match(sync.health()[0]?.reason ?? '', /helper/)
+  await scene.database.query('create table helper ()')
+  await waitFor(async () => (await idsOf(index, 'a')).length === 1, { describe: 'it to go on' })
+  const { generation = '' } = (await index.engine.live('City')) ?? {}
+  assert.equal((await index.dirty(generation).count()).parked, 0)
+})
+
+test('documents that embed another one are indexed again when it changes, in chunks, and where a statement finds them', async (t) => {
+  const scene = await openScene(t)
+  const country = defineDoctype({ name: 'Country', table: 'country', key: 'code' })
+  const tagging = defineDoctype({ name: 'Tag', table: 'tag', key: 'id' })
+  const doctype = defineDoctype({
+    ...CITY,
+    search: {
+      searchable: ['name', 'countryName', 'tags'],
+      embeds: [
+        { doctype: 'Country', column: 'country' },
+        { doctype: 'Tag', find: 'select city_id from city_tag where tag_id::text = any ($1)' },
+      ],
+      project: async (rows, { query }) => {
+        const codes = rows.map((row) => row.country)
+        const names = new Map(
+          (
+            await query<{ code: string; name: string }>('select code, name from country where code = any ($1)', [codes])
+          ).map((each) => [each.code, each.name]),
+        )
+        const tags = await query<{ city_id: number; name: string }>(
+          'select city_id, name from city_tag join tag on tag.id = tag_id where city_id = any ($1) order by name',
+          [rows.map(({ id }) => id)],
+        )
+        return rows.map((row) => ({
+          name: row.name,
+          countryName: names.get(row.country as string) ?? null,
+          tags: tags.filter((tag) => tag.city_id === row.id).map((tag) => tag.name),
+        }))
+      },
+    },
+  })
+  await prepareCities(scene, doctype)
+  await scene.database.query(`
+create table country (code text primary key, name text);
+create table tag (id int primary key, name text);
+create table city_tag (city_id int, tag_id int);
+insert into country values ('FR', 'France'), ('DE', 'Germany');
+insert into tag values (1, 'old');
+insert into city select n, 'c' || n, case when n % 2 = 0 then 'FR' else 'DE' end from generate_series(1, 5000) n;
+insert into city_tag values (7, 1), (4999, 1)`)
+  await capture(scene, country)
+  await capture(scene, tagging)
+  const index = openIndex(t, scene, { doctype })
+  startSync(t, [index])
+  await waitUntilLive(index)
+  assert.equal((await idsOf(index, 'france')).length, 1000)
+  await scene.database.query("update country set name = 'Frankreich' where code = 'FR'")
+  await waitFor(
+    async () => {
+      const { total } = await index.engine.query('City', {
+        q: 'frankreich ',
+        filter: {},
+        sort: [],
+        facets: [],
+        highlight: [],
+        limit: 1,
+        offset: 0,
+      })
+      return total === 2500
+    },
+    { describe: 'all cities of France to be found anew' },
+  )
+  await scene.database.query("update tag set name = 'ancient' where id = 1")
+  await waitFor(async () => (await idsOf(index, 'ancient')).length === 2, { describe: 'both to be found by the tag' })
+  assert.deepEqual(await differencesOf(index), SAME)
+})
+
+test('keys of several columns, and of strange values', async (t) => {
+  const scene = await openScene(t)
+  const doctype = defineDoctype({
+    name: 'Place',
+    table: 'place',
+    key: ['site', 'Name'],
+    search: { searchable: ['text'] },
+  })
+  await scene.database.query('create table place (site uuid, "Name" text, text text, primary key (site, "Name"))')
+  await capture(scene, doctype)
+  const fill = `insert into place select md5(n::text)::uuid, v, 'text ' || n from generate_series(1, 40) n, unnest(array['', 'a"b', 'ä,ö', '["x"]', E'\\\\']) v`
+  await scene.database.query(fill)
+  const index = openIndex(t, scene, { doctype })
+  startSync(t, [index])
+  await waitUntilLive(index)
+  assert.deepEqual(await differencesOf(index), SAME)
+  await scene.database.query(`delete from place; ${fill}; update place set text = 'changed' where "Name" = 'a"b'`)
+  await waitFor(async () => (await idsOf(index, 'changed')).length === 40, { describe: 'the changed ones to be found' })
+  assert.deepEqual(await differencesOf(index), SAME)
+})
+
+test('only one process writes an index, and another takes over when it stops', async (t) => {
+  const scene = await openScene(t)
+  await prepareCities(scene)
+  const [first, second] = [openIndex(t, scene, { owner: 'first' }), openIndex(t, scene, { owner: 'second' })]
+  const sync = startSync(t, [first])
+  await waitUntilLive(first)
+  const other = startSync(t, [second])
+  await waitFor(() => other.health()[0]?.state === 'waiting', { describe: 'the second one to wait' })
+  const { generation = '' } = (await first.engine.live('City')) ?? {}
+  assert.equal((await first.standing(generation))?.owner, 'first')
+  await sync.stop()
+  await waitFor(() => other.health()[0]?.state === 'following', { describe: 'the second one to follow' })
+  await scene.database.query("insert into city values (1, 'Bern')")
+  await waitFor(async () => (await idsOf(second, 'bern')).length === 1, { describe: 'Bern to be found' })
+})
+
+test('rebuilds while others write, swaps, and loses nothing; two at once: the second is told who does it', async (t) => {
+  const scene = await openScene(t)
+  await prepareCities(scene)
+  await scene.database.query("insert into city select n, 'city ' || n, 'FR', n from generate_series(1, 5000) n")
+  const [index, other] = [openIndex(t, scene), openIndex(t, scene)]
+  startSync(t, [index])
+  await waitUntilLive(index)
+  const before = (await index.engine.live('City'))?.generation
+  const isOver = new AbortController()
+  const write = async (writer: number) => {
+    const connection = await scene.connect()
+    for (let n = 0; !isOver.signal.aborted; n++) {
+      const id = 1 + ((n * 7 + writer * 2_503) % 5_000)
+      await connection.query("update city set name = 'changed ' || $2 where id = $1", [id, n])
+      await connection.query("insert into city values ($1, 'new')", [10_000 * writer + n])
+      if (n % 3 === 0) await connection.query('delete from city where id = $1', [1 + ((n * 11) % 5_000)])
+    }
+  }
+  const writers = [write(1), write(2)]
+  let refused: Error | undefined
+  const steps = new Set<string>()
+  try {
+    const result = await rebuildIndex(openIndex(t, scene, { owner: 'rebuilder' }), {
+      pageSize: 200,
+      onProgress: ({ step }) => {
+        steps.add(step)
+        if (refused) return
+        refused = new Error('asked')
+        void rebuildIndex(other).catch((error: Error) => {
+          refused = error
+        })
+      },
+    })
+    assert.equal(result.replaced, before)
+    await waitFor(() => refused?.name === 'RebuildUnderWayError', { describe: 'the second rebuild to be refused' })
+    assert.match(refused?.message ?? '', /rebuilder/)
+  } finally {
+    isOver.abort()
+    await Promise.all(writers)
+  }
+  assert.deepEqual([...steps], ['copying', 'following', 'verifying', 'swapping'])
+  assert.notEqual((await index.engine.live('City'))?.generation, before)
+  assert.deepEqual(await differencesOf(index), SAME)
+  assert.equal((await index.engine.listGenerations('City')).length, 1)
+  assert.deepEqual(await scene.database.query('select * from moca.search_rebuild'), [])
+})
+
+test('a rebuild that was ended goes on where it was; with another definition it begins anew', async (t) => {
+  const scene = await openScene(t)
+  await prepareCities(scene)
+  await scene.database.query("insert into city select n, 'city ' || n, 'FR', n from generate_series(1, 3000) n")
+  const index = openIndex(t, scene)
+  const stop = new AbortController()
+  const ended = rebuildIndex(index, {
+    pageSize: 100,
+    signal: stop.signal,
+    onProgress: ({ documents }) => {
+      if (documents >= 1_000) stop.abort()
+    },
+  })
+  await assert.rejects(ended, { name: 'AbortError' })
+  await scene.database.query("update city set name = 'changed' where id = 5; delete from city where id = 6")
+  const seen: number[] = []
+  const result = await rebuildIndex(openIndex(t, scene), {
+    pageSize: 100,
+    onProgress: ({ documents, isResumed }) => {
+      assert.ok(isResumed)
+      seen.push(documents)
+    },
+  })
+  assert.ok((seen[0] ?? 0) > 1_000, `${seen[0]}`)
+  assert.equal(result.documents, 3_000)
+  startSync(t, [index])
+  assert.deepEqual(await differencesOf(index), SAME)
+  assert.deepEqual(await idsOf(index, 'changed'), ['5'])
+
+  const again = new AbortController()
+  const endedAgain = rebuildIndex(openIndex(t, scene), {
+    pageSize: 100,
+    signal: again.signal,
+    onProgress: () => again.abort(),
+  })
+  await assert.rejects(endedAgain, { name: 'AbortError' })
+  const doctype = defineDoctype({ ...CITY, search: { searchable: ['country'] } })
+  assert.ok(isSearched(doctype))
+  const changed = await rebuildIndex(openIndex(t, scene, { doctype }), {
+    onProgress: ({ isResumed }) => assert.ok(!isResumed),
+  })
+  assert.equal(changed.documents, 2_999)
+  assert.equal((await index.engine.listGenerations('City')).length, 1)
+})
+
+/** An engine whose tickets settle later, whose batches fail whole without saying why, and that knows no versions. */
+function slowEngine(real: SearchEngine, isBad: (id: string) => boolean): SearchEngine {
+  const outcomes = new Map<Ticket, TicketOutcome | Promise<TicketOutcome>>()
+  let last: Promise<unknown> = Promise.resolve()
+  let submission = 0
+  const apply = async (each: Submission): Promise<TicketOutcome> => {
+    if (each.put.some(({ id }) => isBad(id))) return { status: 'failed', reason: 'bad batch', ids: [] }
+    submission++
+    const ticket = await real.submit({ ...each, version: { epoch: 1_000_000, submission } })
+    return (await real.settle([ticket], 0))[0] as TicketOutcome
+  }
+  return {
+    name: 'slow',
+    ordersBy: 'arrival',
+    create: (...args) => real.create(...args),
+    live: (...args) => real.live(...args),
+    listGenerations: (...args) => real.listGenerations(...args),
+    swap: (...args) => real.swap(...args),
+    drop: (...args) => real.drop(...args),
+    readRevs: (...args) => real.readRevs(...args),
+    readPage: (...args) => real.readPage(...args),
+    count: (...args) => real.count(...args),
+    query: (...args) => real.query(...args),
+    close: () => real.close(),
+    submit: async (each) => {
+      const ticket = `t${outcomes.size}`
+      const outcome = last.then(() => apply(each))
+      last = outcome
+      outcomes.set(ticket, { status: 'pending' })
+      void outcome.then((settled) => setTimeout(() => outcomes.set(ticket, settled), 30))
+      return ticket
+    },
+    settle: async (tickets, waitMs) => {
+      const read = () => tickets.map((ticket) => outcomes.get(ticket) as TicketOutcome)
+      const deadline = Date.now() + waitMs
+      while (read().every(({ status }) => status === 'pending') && Date.now() < deadline) {
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      return read()
+    },
+  }
+}
+
+test('with an engine that settles later and fails whole batches: several under way, the bad one found, nothing lost', async (t) => {
+  const scene = await openScene(t)
+  await prepareCities(scene)
+  const engine = (real: SearchEngine) => slowEngine(real, (id) => id === '1234')
+  const index = openIndex(t, scene, { engine })
+  startSync(t, [index])
+  await waitUntilLive(index)
+  const isOver = new AbortController()
+  const write = async () => {
+    const connection = await scene.connect()
+    for (let n = 0; !isOver.signal.aborted; n++) {
+      await connection.query(
+        "insert into city values ($1, 'one') on conflict (id) do update set name = 'again ' || $2",
+        [n % 1_500, n],
+      )
+    }
+  }
+  const writing = write()
+  const { generation = '' } = (await index.engine.live('City')) ?? {}
+  const isParked = async () => (await index.dirty(generation).listParked(10)).some(({ docname }) => docname === '1234')
+  await waitFor(isParked, { describe: 'the bad one to be parked', timeoutMs: 30_000 })
+  isOver.abort()
+  await writing
+  assert.deepEqual(await differencesOf(index), { ...SAME, parked: ['1234'] })
+})
+
+test('an unknown language is refused when the index is made', async (t) => {
+  const scene = await openScene(t)
+  const doctype = defineDoctype({ ...CITY, search: { searchable: ['name'], language: 'klingon' } }) as SearchedDoctype
+  await prepareCities(scene, doctype)
+  await assert.rejects(rebuildIndex(openIndex(t, scene, { doctype })), /no text search configuration klingon/)
+})

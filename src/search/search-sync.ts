@@ -1,0 +1,175 @@
+import { type Clock, systemClock } from '../clock.ts'
+import type { Logger } from '../logger.ts'
+import { RepeatedWarning } from '../service/repeated-warning.ts'
+import { IndexLostError } from './index-writer.ts'
+import { isSameSettings } from './index-status.ts'
+import { hashDefinition, settingsOf } from './projection.ts'
+import { rebuildIndex, RebuildUnderWayError } from './rebuild.ts'
+import type { IndexSettings } from './search-engine.ts'
+import type { SearchIndex } from './search-index.ts'
+
+export interface SearchSyncDeps {
+  readonly indexes: readonly SearchIndex[]
+  readonly log: Logger
+  readonly clock?: Clock
+  /** Told of what was brought to an index. */
+  readonly onProgress?: (index: string, progress: { readonly indexed: number; readonly parked: number }) => void
+}
+
+/** What an index is doing here. */
+export interface SyncHealth {
+  readonly index: string
+  /** `waiting`: another process writes it. */
+  readonly state: 'starting' | 'waiting' | 'building' | 'following' | 'failing'
+  readonly reason: string | undefined
+}
+
+const TAKE_AGAIN_MS = 500
+const AFTER_FAILURE_MS = 1_000
+const LOOK_AT_CONTROL_MS = 500
+/** Between two looks at the log: short where something came, longer the longer nothing does. */
+const SHORTEST_WAIT_MS = 10
+const LONGEST_WAIT_MS = 150
+
+/**
+ * Keeps indexes as their tables are: follows the log for each of those that no other process follows, and builds those that there are none
+ * of yet. Any number of processes may run it; what one leaves, another takes.
+ */
+export class SearchSync {
+  readonly #deps: SearchSyncDeps
+  readonly #clock: Clock
+  readonly #health = new Map<string, SyncHealth>()
+  #stop: AbortController | undefined
+  #running: Promise<void> = Promise.resolve()
+
+  constructor(deps: SearchSyncDeps) {
+    this.#deps = deps
+    this.#clock = deps.clock ?? systemClock
+    for (const { name } of deps.indexes) this.#tell(name, 'starting')
+  }
+
+  start(): void {
+    if (this.#stop) return
+    const stop = new AbortController()
+    this.#stop = stop
+    this.#running = Promise.all(this.#deps.indexes.map((index) => this.#keep(index, stop.signal))).then(() => {})
+  }
+
+  /** Settles what is under way, and lets others take the indexes. Twice is harmless. */
+  async stop(): Promise<void> {
+    this.#stop?.abort()
+    await this.#running
+  }
+
+  health(): readonly SyncHealth[] {
+    return [...this.#health.values()]
+  }
+
+  /** Keeps one index until the signal aborts, whatever fails. */
+  async #keep(index: SearchIndex, signal: AbortSignal): Promise<void> {
+    const warning = new RepeatedWarning(this.#deps.log, this.#clock)
+    while (!signal.aborted) {
+      try {
+        const isMine = await this.#serve(index, signal, () =>
+          warning.works(`Search index ${index.name} is followed again`),
+        )
+        if (!isMine) await this.#clock.wait(TAKE_AGAIN_MS, signal)
+      } catch (error) {
+        if (signal.aborted) return
+        if (error instanceof IndexLostError) continue
+        const reason = error instanceof Error ? error.message : String(error)
+        this.#tell(index.name, 'failing', reason)
+        warning.failed(reason, `Search index ${index.name} stands still, and is tried again`, { index: index.name })
+        await this.#clock.wait(AFTER_FAILURE_MS, signal)
+      }
+    }
+  }
+
+  /** Follows the log for the live generation until it is lost or given away. False: it is another process's, or there is none. */
+  async #serve(index: SearchIndex, signal: AbortSignal, onWorking: () => void): Promise<boolean> {
+    const live = await index.engine.live(index.name)
+    if (!live) return this.#build(index, signal)
+    const rebuild = await index.rebuilds.find(index.name)
+    // It is being replaced: the rebuild follows the log for the new one.
+    if (rebuild?.wantsLive && (await isWorkedOn(index, rebuild.generation))) return false
+    const feed = await index.take(live.generation)
+    if (!feed) {
+      this.#tell(index.name, 'waiting')
+      return false
+    }
+    try {
+      this.#warnOfOldSettings(index, live.settings)
+      await this.#warnOfUncaptured(index)
+      const writer = await index.writer(live.generation, feed, (progress) =>
+        this.#deps.onProgress?.(index.name, progress),
+      )
+      this.#tell(index.name, 'following')
+      onWorking()
+      let waitMs = SHORTEST_WAIT_MS
+      let lookAtMs = 0
+      while (!signal.aborted) {
+        if (this.#clock.monotonicMs() >= lookAtMs) {
+          if (await mustLetGo(index, live.generation)) break
+          lookAtMs = this.#clock.monotonicMs() + LOOK_AT_CONTROL_MS
+        }
+        const isBusy = await writer.step()
+        waitMs = isBusy ? SHORTEST_WAIT_MS : Math.min(waitMs * 1.5, LONGEST_WAIT_MS)
+        if (!isBusy || waitMs === SHORTEST_WAIT_MS) await this.#clock.wait(waitMs, signal)
+      }
+      await writer.settleAll()
+      return true
+    } finally {
+      await feed.leave()
+    }
+  }
+
+  /** Builds an index for the first time. */
+  async #build(index: SearchIndex, signal: AbortSignal): Promise<boolean> {
+    const { log } = this.#deps
+    try {
+      this.#tell(index.name, 'building')
+      log.info({ index: index.name }, 'There is no such search index yet: it is built')
+      const { documents, parked } = await rebuildIndex(index, { allowFailed: Number.MAX_SAFE_INTEGER, signal })
+      log.info({ index: index.name, documents, parked }, 'The search index is built')
+      return true
+    } catch (error) {
+      if (!(error instanceof RebuildUnderWayError)) throw error
+      this.#tell(index.name, 'waiting')
+      return false
+    }
+  }
+
+  #warnOfOldSettings(index: SearchIndex, found: IndexSettings): void {
+    const wanted = settingsOf(index.doctype)
+    if (isSameSettings(found, wanted)) return
+    this.#deps.log.warn(
+      { index: index.name, definition: hashDefinition(index.doctype) },
+      `The definition of ${index.name} changed since its search index was built: run moca search rebuild ${index.name}. Until then it is searched as before`,
+    )
+  }
+
+  async #warnOfUncaptured(index: SearchIndex): Promise<void> {
+    const uncaptured = await index.findUncaptured()
+    if (uncaptured.length === 0) return
+    this.#deps.log.warn(
+      { index: index.name, doctypes: uncaptured },
+      `Changes of ${uncaptured.join(', ')} do not reach search index ${index.name}: run moca outbox capture ${uncaptured.join(', moca outbox capture ')}, then moca search rebuild ${index.name}`,
+    )
+  }
+
+  #tell(index: string, state: SyncHealth['state'], reason?: string): void {
+    this.#health.set(index, { index, state, reason })
+  }
+}
+
+/** Whether another generation is live, or a rebuild asks for this one. */
+async function mustLetGo(index: SearchIndex, generation: string): Promise<boolean> {
+  const [live, rebuild] = await Promise.all([index.engine.live(index.name), index.rebuilds.find(index.name)])
+  if (live?.generation !== generation) return true
+  return rebuild !== undefined && rebuild.wantsLive && (await isWorkedOn(index, rebuild.generation))
+}
+
+/** Whether somebody alive works on a rebuild: one that was killed while it asked for the live index gets nothing. */
+async function isWorkedOn(index: SearchIndex, generation: string): Promise<boolean> {
+  return (await index.standing(generation))?.owner !== undefined
+}
