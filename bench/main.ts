@@ -1,4 +1,4 @@
-/** npm run bench -- queue | outbox | scheduler: measures Moca beside others and writes what it found to bench/results/. */
+/** npm run bench -- queue | outbox | scheduler | search: measures Moca beside others and writes what it found to bench/results/. */
 import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -11,10 +11,11 @@ import { scenarios as queueScenarios } from './queue/scenarios.ts'
 import { type SystemName as QueueSystemName, systemNames as queueSystemNames } from './queue/system.ts'
 
 import { measureScheduler } from './scheduler/measure-scheduler.ts'
+import { measureSearch } from './search/measure-search.ts'
 
 const nameOf = ({ name }: { readonly name: string }) => name
 
-const usage = `Usage: npm run bench -- queue|outbox|scheduler [options]
+const usage = `Usage: npm run bench -- queue|outbox|scheduler|search [options]
 
   --rounds N        rounds, each with every system once (default 5)
   --only NAMES      scenarios, separated by commas
@@ -53,7 +54,7 @@ const [subject] = positionals
 if (
   values.help ||
   positionals.length !== 1 ||
-  (subject !== 'queue' && subject !== 'outbox' && subject !== 'scheduler')
+  (subject !== 'queue' && subject !== 'outbox' && subject !== 'scheduler' && subject !== 'search')
 ) {
   console.log(usage)
   process.exit(values.help ? 0 : 2)
@@ -72,6 +73,8 @@ const common = { rounds, isQuick: values.quick, summaryFile: values.json, profil
 
 if (subject === 'scheduler') {
   await measureScheduler({ rounds, isQuick: values.quick, summaryFile: values.json })
+} else if (subject === 'search') {
+  await measureSearch({ rounds, isQuick: values.quick, summaryFile: values.json })
 } else if (subject === 'queue') {
   if (values.fsync !== undefined) fail('--fsync is for the outbox: the queue has no PostgreSQL')
   await measureQueues({
