@@ -72,7 +72,7 @@ export function openMocaRelay({ databaseUrl, receiver, onConnection, onPass }: M
         sinkName: 'queue',
         schema,
         namespace,
-        settings: { leaseMs: 10_000, pollIntervalMs: 25, redriveMaxMs: 600_000 },
+        settings: { leaseMs: 10_000, pollIntervalMs: 12, redriveMaxMs: 600_000 },
         log: complainingLogger,
         clock: systemClock,
         ...(onPass && { onPass }),
