@@ -88,7 +88,9 @@ function describeProgram({ output }: Context, choose: Choose): Command {
   )
   program
     .command('verify')
-    .description('account for every job, and for everything recorded in the outbox; exit code 1 on any difference')
+    .description(
+      'account for every job, for all that the outbox recorded, and for indexes; exit code 1 on any difference',
+    )
     .option('--queue <name>', 'this queue only')
     .option(
       '--since <instant>',

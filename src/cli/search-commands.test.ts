@@ -29,6 +29,11 @@ before(async () => {
 })
 after(() => project.remove())
 
+interface VerifyResult {
+  readonly search: unknown
+  readonly findings: readonly { readonly kind: string; readonly index?: string; readonly docname?: string }[]
+}
+
 async function openCities(t: TestContext) {
   const { database } = await openScene(t)
   await database.query(`
@@ -148,6 +153,46 @@ test('queue status shows what indexes are behind as search.sync, which is no que
   const refused = await queue('purge', '--queue', 'search.sync', '--force')
   assert.equal(refused.code, 1)
   assert.match(refused.stderr, /search\.sync is no queue of jobs.*\n.*\n?.*moca search status/)
+})
+
+test('moca verify accounts for indexes, too: an index that is not built, and documents that differ', async (t) => {
+  const redis = await startRedis()
+  t.after(() => redis.stop())
+  const { database, run, env } = await openCities(t)
+  const verify = async (...args: string[]) => {
+    const { code, stdout } = await project.run(['verify', ...args], { ...env, REDIS_URL: redis.url })
+    return { code, stdout, result: (args.includes('--json') ? JSON.parse(stdout) : {}) as VerifyResult }
+  }
+  const missing = await verify('--json')
+  assert.deepEqual(
+    [missing.code, missing.result.search, missing.result.findings.map(({ kind, index }) => [kind, index])],
+    [1, [], [['index_not_built', 'City']]],
+  )
+  assert.equal((await run('rebuild')).code, 0)
+  const [row] = await database.query<{ id: number }>('select id from moca.search_generation')
+  const fine = await verify('--json')
+  assert.deepEqual(
+    [fine.code, fine.result.search],
+    [0, [{ index: 'City', documents: 4, missing: 0, stale: 0, orphaned: 0, parked: 0 }]],
+  )
+  await database.query(`
+    delete from moca.search_document_${row?.id} where id = '2';
+    update moca.search_document_${row?.id} set rev = 'other' where id = '3';
+    insert into moca.search_document_${row?.id} select '99', rev, title, words, keys, fields
+    from moca.search_document_${row?.id} where id = '4'`)
+  const differs = await verify('--json')
+  assert.equal(differs.code, 1)
+  assert.deepEqual(
+    differs.result.findings.map(({ kind, index, docname }) => [kind, index, docname]),
+    [
+      ['document_missing', 'City', '2'],
+      ['document_stale', 'City', '3'],
+      ['document_orphaned', 'City', '99'],
+    ],
+  )
+  const text = await verify()
+  assert.match(text.stdout, /City +differs +4 +1 +1 +1 +0/)
+  assert.match(text.stdout, /document_missing +index City, document 2\n/)
 })
 
 test('says what is wrong with a name or a condition, and what to do', async (t) => {

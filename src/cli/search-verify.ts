@@ -1,9 +1,11 @@
 import { systemClock } from '../clock.ts'
 import type { SearchIndex } from '../search/search-index.ts'
-import { type IndexAccount, verifyIndex } from '../search/verify-index.ts'
+import { type IndexAccount, verifyIndex, waitForSync } from '../search/verify-index.ts'
+import { totalsOf } from '../verify/index-account.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { formatCount } from './format.ts'
+import { tableOfIndexes } from './index-table.ts'
 import type { Output } from './output.ts'
 import { pickIndexes, withIndexes } from './search-access.ts'
 
@@ -18,7 +20,6 @@ interface VerifiedIndex {
   readonly repairing: number
 }
 
-const CATCH_UP_MS = 5_000
 const LOOK_MS = 50
 const REPAIR_MS = 60_000
 const MOST_NAMED = 20
@@ -69,15 +70,6 @@ function differencesOf({ missing, stale, orphaned }: IndexAccount): string[] {
   return [...missing, ...stale, ...orphaned]
 }
 
-/** Until nothing that is committed by now waits, or for a while: the index may be nobody's. */
-async function waitForSync(index: SearchIndex, generation: string): Promise<void> {
-  const isLevel = async () => {
-    const [standing, { waiting }] = await Promise.all([index.standing(generation), index.dirty(generation).count()])
-    return standing?.waiting === 0 && waiting === 0
-  }
-  await waitUntil(isLevel, CATCH_UP_MS)
-}
-
 async function waitUntil(isDone: () => Promise<boolean>, limitMs: number): Promise<void> {
   const deadline = systemClock.monotonicMs() + limitMs
   while (!(await isDone()) && systemClock.monotonicMs() < deadline) await systemClock.wait(LOOK_MS)
@@ -85,23 +77,8 @@ async function waitUntil(isDone: () => Promise<boolean>, limitMs: number): Promi
 
 function describe(output: Output, verified: readonly VerifiedIndex[], repair: boolean): string {
   if (verified.length === 0) return 'No doctype of the apps has search.'
-  const rows = verified.map(({ account, index }) => {
-    if (!account) return [index, output.style('red', 'no index'), '-', '-', '-', '-', '-']
-    const { documents, missing, stale, orphaned, parked } = account
-    const warn = (list: readonly string[]) => (list.length > 0 ? output.style('red', formatCount(list.length)) : '0')
-    const isFine = differencesOf(account).length === 0
-    const verdict = isFine ? output.style('green', 'ok') : output.style('red', 'differs')
-    return [
-      index,
-      verdict,
-      formatCount(documents),
-      warn(missing),
-      warn(stale),
-      warn(orphaned),
-      formatCount(parked.length),
-    ]
-  })
-  const lines = [output.table(['INDEX', '', 'DOCUMENTS', 'MISSING', 'STALE', 'ORPHANED', 'PARKED'], rows, 2)]
+  const rows = verified.map(({ account, index }) => (account ? totalsOf(account) : index))
+  const lines = [tableOfIndexes(output, rows)]
   for (const { account, index, repairing } of verified) {
     if (!account) {
       lines.push(

@@ -1,6 +1,9 @@
 import { SchemaError } from '../errors.ts'
+import { silentLogger } from '../logger.ts'
 import { requireSchema } from '../outbox/migrations.ts'
 import type { SinkPositions } from '../outbox/sinks/sink-positions.ts'
+import { searchIndexesOf } from '../search-indexes.ts'
+import { accountIndexes, type IndexesAccount, type IndexFinding } from '../verify/index-account.ts'
 import { accountSchedules, type ScheduleAccount, type ScheduleFinding } from '../verify/schedule-account.ts'
 import type { Finding } from '../verify/finding.ts'
 import { accountOutbox, type OutboxAccount, type OutboxFinding } from '../verify/outbox-account.ts'
@@ -9,6 +12,7 @@ import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { parseInstant } from './flag-values.ts'
 import { formatCount } from './format.ts'
+import { tableOfIndexes } from './index-table.ts'
 import { requireKnownQueue } from './known-queue.ts'
 import { withSinks } from './outbox-sinks.ts'
 import type { Output } from './output.ts'
@@ -18,26 +22,38 @@ export interface VerifyOptions {
   readonly since?: string
 }
 
-/** Accounts for every job, for the fires of schedules, and for everything that was recorded, where there is a PostgreSQL. */
+/**
+ * Accounts for every job and for the fires of schedules; where there is a PostgreSQL, for everything that was recorded and for search
+ * indexes, too.
+ */
 export async function verify(context: Context, { queue, since }: VerifyOptions): Promise<ExitCode> {
   const start = parseInstant('--since', since)
-  const { queues, outbox, schedules, findings } = await withSinks(context, async (sinks, { reader }) => {
+  const accounts = await withSinks(context, async (sinks, { reader }): Promise<Accounts> => {
     await requireKnownQueue(context, reader, queue)
-    const account = await accountQueues(reader, queue === undefined ? {} : { queues: [queue] })
-    const recorded = queue === undefined ? await accountRecorded(context, sinks, start) : undefined
-    const schedules = queue === undefined ? await accountSchedules(reader, await reader.serverMs()) : undefined
-    const findings = [...account.findings, ...(recorded?.findings ?? []), ...(schedules?.findings ?? [])]
-    return { queues: account.queues, outbox: recorded, schedules, findings }
+    const { queues, findings } = await accountQueues(reader, queue === undefined ? {} : { queues: [queue] })
+    if (queue !== undefined) return { queues, findings, outbox: undefined, search: undefined, schedules: undefined }
+    const recorded = await accountRecorded(context, sinks, start)
+    const schedules = await accountSchedules(reader, await reader.serverMs())
+    const of = [{ findings }, recorded?.outbox, recorded?.search, schedules]
+    return {
+      queues,
+      outbox: recorded?.outbox,
+      search: recorded?.search,
+      schedules,
+      findings: of.flatMap((account): readonly AnyFinding[] => account?.findings ?? []),
+    }
   })
+  const { queues, outbox, search, schedules, findings } = accounts
   const isOk = findings.length === 0
   const json = {
     ok: isOk,
     queues,
     ...(outbox && { outbox: summaryOf(outbox) }),
+    ...(search && { search: search.indexes }),
     ...(schedules && { schedules: sumsOf(schedules) }),
     findings,
   }
-  context.output.result(json, () => describe(context.output, { queues, outbox, schedules, findings }))
+  context.output.result(json, () => describe(context.output, accounts))
   return isOk ? EXIT.fine : EXIT.problem
 }
 
@@ -46,8 +62,9 @@ async function accountRecorded(
   context: Context,
   sinks: readonly SinkPositions[],
   since: Date | undefined,
-): Promise<OutboxAccount | undefined> {
-  const { namespace, postgres, outbox } = await context.config()
+): Promise<{ readonly outbox: OutboxAccount; readonly search: IndexesAccount } | undefined> {
+  const config = await context.config()
+  const { namespace, postgres, outbox } = config
   if (postgres.url === undefined) return undefined
   const { schema } = postgres
   return context.withDatabase('moca verify', async (database) => {
@@ -59,7 +76,10 @@ async function accountRecorded(
       context.output.note(`No outbox is looked at: ${error.message}`)
       return undefined
     }
-    return accountOutbox({ database, schema, sinks, retentionMs: outbox.retention.ageMs, since })
+    return {
+      outbox: await accountOutbox({ database, schema, sinks, retentionMs: outbox.retention.ageMs, since }),
+      search: await accountIndexes(searchIndexesOf(config, database, silentLogger)),
+    }
   })
 }
 
@@ -71,18 +91,20 @@ function summaryOf({ lanes, parkedKeys, parkedRows }: OutboxAccount) {
   return { lanes, parkedKeys, parkedRows }
 }
 
-type AnyFinding = Finding | OutboxFinding | ScheduleFinding
+type AnyFinding = Finding | OutboxFinding | IndexFinding | ScheduleFinding
 
 interface Accounts {
   readonly queues: readonly QueueAccount[]
   readonly outbox: OutboxAccount | undefined
+  readonly search: IndexesAccount | undefined
   readonly schedules: ScheduleAccount | undefined
   readonly findings: readonly AnyFinding[]
 }
 
-function describe(output: Output, { queues, outbox, schedules, findings }: Accounts): string {
+function describe(output: Output, { queues, outbox, search, schedules, findings }: Accounts): string {
   const lines = [tableOfQueues(output, queues, findings)]
   if (outbox) lines.push('', describeOutbox(output, outbox))
+  if (search && search.indexes.length > 0) lines.push('', tableOfIndexes(output, search.indexes))
   if (schedules && schedules.due > 0) {
     const { due, fired, missed } = schedules
     lines.push(
@@ -140,6 +162,9 @@ function verdict(output: Output, wrong: number): string {
 
 function placeOf(finding: AnyFinding): string {
   if ('schedule' in finding) return `schedule ${finding.schedule}`
+  if ('index' in finding) {
+    return `index ${finding.index}${finding.docname === undefined ? '' : `, document ${finding.docname}`}`
+  }
   if ('queue' in finding) return finding.id ?? `queue ${finding.queue}`
   const { sink, lane, batch } = finding
   if (sink === undefined) return 'the outbox'

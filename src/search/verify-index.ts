@@ -35,6 +35,9 @@ const PAGE = 1_000
 const LOOKS = 20
 const LOOK_AGAIN_MS = 250
 
+const CATCH_UP_MS = 5_000
+const CATCH_UP_LOOK_MS = 50
+
 type Difference = 'missing' | 'stale' | 'orphaned'
 
 /**
@@ -58,6 +61,17 @@ export async function verifyIndex(index: SearchIndex, options: VerifyOptions): P
     stale: named('stale'),
     orphaned: named('orphaned'),
     parked: [...parked].toSorted(),
+  }
+}
+
+/** Until nothing that is committed by now waits, or for 5 s: the index may be nobody's. */
+export async function waitForSync(index: SearchIndex, generation: string): Promise<void> {
+  const clock = index.clock ?? systemClock
+  const deadline = clock.monotonicMs() + CATCH_UP_MS
+  for (;;) {
+    const [standing, { waiting }] = await Promise.all([index.standing(generation), index.dirty(generation).count()])
+    if ((standing?.waiting === 0 && waiting === 0) || clock.monotonicMs() >= deadline) return
+    await clock.wait(CATCH_UP_LOOK_MS)
   }
 }
 
