@@ -1,5 +1,5 @@
 import type { EngineQuery, IndexSettings, RangeFilter } from '../../search-engine.ts'
-import { listKeyOf, markOf, titleOf } from './stored-document.ts'
+import { firstFieldMarkOf, listKeyOf, markOf, titleOf } from './stored-document.ts'
 
 /** A word of a query, and what it may stand for. */
 export interface QueryWord {
@@ -16,7 +16,9 @@ export interface Statement {
 }
 
 /** Of so many matching documents at most are looked at to find the best ones. */
-export const MOST_RANKED = 5_000
+export const MOST_RANKED = 1_000
+/** So short a beginning is one of the first field's words only: of all words, it would be half of the index. */
+const SHORTEST_BEGINNING = 3
 
 /** Parameters of a statement, in the order in which they were named. */
 class Values {
@@ -123,14 +125,16 @@ function conditionOf(
   words: readonly QueryWord[],
   within: 'all' | 'first field',
 ): { readonly condition: string; readonly matching: string } {
-  const weight = within === 'all' ? '' : 'A'
   const perWord = words.map(({ word, isBeginning, alternatives }) => {
-    const written = [
-      lexemeOf(word, `${isBeginning ? '*' : ''}${weight}`),
-      ...alternatives.map((each) => lexemeOf(each, weight)),
-    ]
+    const written = [word, ...alternatives].map((each) =>
+      lexemeOf(within === 'all' ? each : firstFieldMarkOf(each), ''),
+    )
+    if (isBeginning) {
+      const isOfFirst = within === 'first field' || word.length < SHORTEST_BEGINNING
+      written.push(lexemeOf(isOfFirst ? firstFieldMarkOf(word) : word, '*'))
+    }
     const forms = [values.add(written.join(' | '), 'tsquery')]
-    // Of the first field only what is written there counts: a basic form carries no weight in a query made of a text.
+    // Of the first field only what is written there counts.
     if (settings.language !== 'simple' && within === 'all') {
       for (const each of [word, ...alternatives]) {
         forms.push(`plainto_tsquery(${values.add(settings.language, 'regconfig')}, ${values.add(each, 'text')})`)

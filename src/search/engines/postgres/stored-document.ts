@@ -21,6 +21,8 @@ export interface StoredDocument {
 const LONGEST_KEY = 400
 const LONGEST_TITLE = 400
 const MOST_ELEMENTS = 1_000
+/** So many words of the first field are known to be of it. */
+const MOST_FIRST_WORDS = 100
 /** So many letters of the texts of one weight are looked at; what is behind them is handed out and not found. */
 const MOST_LETTERS = 100_000
 
@@ -35,7 +37,12 @@ export function storeDocument({ id, rev, fields }: SearchDocument, settings: Ind
     b: wordsIn(b),
     c: wordsIn(c),
     d: wordsIn(rest.join(' ')),
-    marks: [...new Set(filterableOf(settings).flatMap((field) => marksOf(field, fields[field] as FieldValue)))],
+    marks: [
+      ...new Set([
+        ...wordsOf(a.slice(0, MOST_LETTERS)).slice(0, MOST_FIRST_WORDS).map(firstFieldMarkOf),
+        ...filterableOf(settings).flatMap((field) => marksOf(field, fields[field] as FieldValue)),
+      ]),
+    ],
     keys: keysOf(fields, settings),
     fields,
   }
@@ -55,6 +62,11 @@ export function markOf(field: string, value: string | number | boolean | null): 
   const text = JSON.stringify(value)
   const short = text.length <= LONGEST_KEY ? text : `#${createHash('sha256').update(text).digest('base64url')}`
   return `\u0001${field}\u0001${short}`
+}
+
+/** A lexeme that no text has: the first field has this word. An index of words cannot tell their weights apart. */
+export function firstFieldMarkOf(word: string): string {
+  return `\u0002${word}`
 }
 
 /** Under which key a list of values is kept: what is compared and sorted by is single. */
