@@ -50,7 +50,7 @@ const MOST_FACET_VALUES = 100
 const MOST_SIMILAR = 50
 const MOST_ALTERNATIVES = 8
 /** So many words are remembered of a generation as known to it. */
-const MOST_REMEMBERED = 300_000
+const MOST_REMEMBERED = 100_000
 const PATIENCE = { replyTimeoutMs: 60_000 }
 const UNDEFINED_TABLE = '42P01'
 /** Made of a document by its values: another try makes the same. 22: data; 54: limits; 23: constraints. */
