@@ -439,3 +439,40 @@ test('an unknown language is refused when the index is made', async (t) => {
   await prepareCities(scene, doctype)
   await assert.rejects(rebuildIndex(openIndex(t, scene, { doctype })), /no text search configuration klingon/)
 })
+
+test('attack 18: a batch that failed is sent again with the rows as they are then, never with an older text after a newer one', async (t) => {
+  const scene = await openScene(t)
+  await prepareCities(scene)
+  const sent: string[] = []
+  let failures = 0
+  const engine = (real: SearchEngine): SearchEngine => {
+    const slow = slowEngine(real, (id) => id === '13')
+    return {
+      ...slow,
+      submit: async (each) => {
+        const first = each.put.find(({ id }) => id === '7')
+        if (first) sent.push(String(first.fields['name']))
+        const isFirstFailure = each.put.some(({ id }) => id === '13') && failures++ === 0
+        // The row changes, and the change is committed, before the failure of the batch is known.
+        if (isFirstFailure) await scene.database.query("update city set name = 'newer' where id = 7")
+        return slow.submit(each)
+      },
+    }
+  }
+  const index = openIndex(t, scene, { engine })
+  startSync(t, [index])
+  await waitUntilLive(index)
+  await scene.database.query("insert into city select n, 'older' from generate_series(1, 30) n")
+  const { generation = '' } = (await index.engine.live('City')) ?? {}
+  const isParked = async () => (await index.dirty(generation).count()).parked === 1
+  await waitFor(isParked, { describe: 'the bad one to be parked' })
+  assert.deepEqual(await differencesOf(index), { ...SAME, parked: ['13'] })
+  assert.equal(sent[0], 'older')
+  assert.ok(sent.length >= 2)
+  assert.deepEqual(
+    sent.slice(1).filter((name) => name !== 'newer'),
+    [],
+    'each resend reads the rows again',
+  )
+  assert.deepEqual(await idsOf(index, 'newer'), ['7'])
+})
