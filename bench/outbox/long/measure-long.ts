@@ -16,6 +16,8 @@ const writers = 4
 const eventsPerTransaction = 50
 const keys = 10_000
 const longestMs = 3_600_000
+/** The events are spread over so many times the hold: after a tenth of them it begins, and it is over before the last one. */
+const spread = 1.3
 
 export interface LongOptions {
   readonly events: number
@@ -37,7 +39,7 @@ export async function measureLong({ events, holdMs, outputDir }: LongOptions): P
     const options = { deadlineMs: longestMs }
     const relay = startChild(relayModule, longRelay, { databaseUrl }, options)
     await relay.receive()
-    const writer = startChild(import.meta.url, writeOn, { databaseUrl, events }, options)
+    const writer = startChild(import.meta.url, writeOn, { databaseUrl, events, spreadMs: holdMs * spread }, options)
     const samples = await watch({ databaseUrl, events, holdMs, relay, writer })
     await writer.result()
     relay.send('finish')
@@ -149,16 +151,17 @@ interface Progress {
 }
 
 /**
- * Writers that never wait for each other: each has keys of its own, and the numbers of their events in memory. Says how much is committed,
- * once a stage.
+ * Writers that never wait for each other: each has keys of its own, and the numbers of their events in memory. They write evenly over a time,
+ * if they can. Says how much is committed, once a stage.
  *
  * @public A child process finds it by its name.
  */
 export async function writeOn(
-  { databaseUrl, events }: { databaseUrl: string; events: number },
+  { databaseUrl, events, spreadMs }: { databaseUrl: string; events: number; spreadMs: number },
   parent: ParentLink,
 ): Promise<void> {
   await parent.receive()
+  const fromMs = monotonicMs()
   let committed = 0
   let told = 0
   const writeAlone = async (writer: number): Promise<void> => {
@@ -166,6 +169,8 @@ export async function writeOn(
     await client.connect()
     const numbers = new Map<string, number>()
     while (committed < events) {
+      const aheadMs = (committed / events) * spreadMs - (monotonicMs() - fromMs)
+      if (aheadMs > 0) await sleep(aheadMs)
       const chosen = Array.from(
         { length: eventsPerTransaction },
         () => `w${writer}-${Math.floor(Math.random() * keys)}`,
