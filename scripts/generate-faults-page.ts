@@ -5,9 +5,11 @@ import type { OutboxCounts } from '../test/chaos/outbox/verdict.ts'
 import { SCENARIOS } from '../test/chaos/scenarios.ts'
 import { SCHEDULER_SCENARIOS } from '../test/chaos/scheduler/scenarios.ts'
 import type { SchedulerCounts } from '../test/chaos/scheduler/verdict.ts'
+import { SEARCH_SCENARIOS } from '../test/chaos/search/scenarios.ts'
+import type { SearchCounts } from '../test/chaos/search/verdict.ts'
 import type { Counts } from '../test/chaos/verdict.ts'
 
-// Makes docs/faults.md from test/chaos/results/*.json, the findings of `npm run chaos -- queue`, `outbox` and `scheduler`.
+// Makes docs/faults.md from test/chaos/results/*.json, the findings of `npm run chaos -- queue`, `outbox`, `scheduler` and `search`.
 //
 //   node scripts/generate-faults-page.ts           writes the page
 //   node scripts/generate-faults-page.ts --check   fails when the page is not what the results give
@@ -56,10 +58,23 @@ const SCHEDULER_MEANINGS: readonly [count: keyof SchedulerCounts, label: string,
   ['failed', 'failed', 'processes that ended by themselves or did not go on'],
 ]
 
+const SEARCH_MEANINGS: readonly [count: keyof SearchCounts, label: string, meaning: string][] = [
+  ['missing', 'missing', 'in the table, and not in the index'],
+  ['stale', 'stale', 'in the index otherwise than in the tables, those that it embeds included'],
+  ['orphaned', 'orphaned', 'in the index, and in no table'],
+  ['leftovers', 'left over', 'what a rebuild that was killed left behind, after a later one went through'],
+  [
+    'failed',
+    'failed',
+    'processes that ended by themselves or did not go on, and moca search verify that did not end with 0',
+  ],
+]
+
 const unplayed: string[] = []
 const results = SCENARIOS.flatMap((scenario) => resultOf<Counts>(scenario))
 const outboxResults = OUTBOX_SCENARIOS.flatMap((scenario) => resultOf<OutboxCounts>(scenario))
 const schedulerResults = SCHEDULER_SCENARIOS.flatMap((scenario) => resultOf<SchedulerCounts>(scenario))
+const searchResults = SEARCH_SCENARIOS.flatMap((scenario) => resultOf<SearchCounts>(scenario))
 const page = render(results)
 
 if (process.argv.includes('--check')) {
@@ -85,10 +100,13 @@ function render(results: readonly Result[]): string {
     outboxOverview(),
     schedulerIntro(),
     schedulerOverview(),
+    searchIntro(),
+    searchOverview(),
     ...missing(),
     ...results.map(section),
     ...outboxResults.map((result) => sectionOf('outbox', result)),
     ...schedulerResults.map((result) => sectionOf('scheduler', result)),
+    ...searchResults.map((result) => sectionOf('search', result)),
   ]
   return `${parts.join('\n\n')}\n`
 }
@@ -133,10 +151,38 @@ function schedulerOverview(): string {
   return [row(head), row(head.map((_, index) => (index === 0 ? '---' : '---:'))), ...rows].join('\n')
 }
 
-function sectionOf(suite: 'outbox' | 'scheduler', result: Result<OutboxCounts | SchedulerCounts>): string {
+function searchIntro(): string {
+  const meanings = SEARCH_MEANINGS.map(([, label, meaning]) => `- **${label}**: ${meaning}`).join('\n')
+  return `What search indexes do when those who keep or rebuild them, and their connections, fail: \`npm run chaos -- search\`. Four writers insert, change, move and delete rows, also of a table that is embedded, some in transactions that are rolled back or commit late; each row changes a few times and then never again. In the end a checker that knows nothing of Moca compares the tables with those of the index, document by document and version by version. All of these must be zero:
+
+${meanings}`
+}
+
+function searchOverview(): string {
+  const head = ['scenario', 'transactions', 'documents compared', ...SEARCH_MEANINGS.map(([, label]) => label)]
+  const rows = searchResults.map(({ title, counts }) =>
+    row([
+      `[${title}](#${anchor(title)})`,
+      counts.changes,
+      counts.succeeded,
+      ...SEARCH_MEANINGS.map(([count]) => counts[count]),
+    ]),
+  )
+  return [row(head), row(head.map((_, index) => (index === 0 ? '---' : '---:'))), ...rows].join('\n')
+}
+
+function sectionOf(
+  suite: 'outbox' | 'scheduler' | 'search',
+  result: Result<OutboxCounts | SchedulerCounts | SearchCounts>,
+): string {
   const { title, text, facts, counts } = result
   const lines = Object.entries(facts).map(([name, value]) => row([words(name), value]))
-  const table = [row(['', '']), row(['---', '---:']), ...lines, row(['handled', counts.succeeded])]
+  const table = [
+    row(['', '']),
+    row(['---', '---:']),
+    ...lines,
+    row([suite === 'search' ? 'as in the tables' : 'handled', counts.succeeded]),
+  ]
   return `## ${title}\n\n${text}\n\n${table.join('\n')}${broken(result)}\n\n${about(suite, result)}`
 }
 

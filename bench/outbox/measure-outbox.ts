@@ -141,7 +141,11 @@ function listValues(values: Readonly<Record<string, number>>): string {
 
 function save(summary: Summary, { summaryFile, isQuick, profileDir }: MeasureOptions): void {
   const json = `${JSON.stringify(summary, undefined, 2)}\n`
-  if (summaryFile !== undefined) return writeFileSync(summaryFile, json)
+  if (summaryFile !== undefined) {
+    writeFileSync(summaryFile, json)
+    writeFileSync(summaryFile.replace(/(\.json)?$/, '.md'), formatMarkdown(summary))
+    return
+  }
   if (isQuick || profileDir !== undefined || !summary.isComplete) return
   writeFileSync(`${resultsDir}outbox.json`, json)
   writeFileSync(`${resultsDir}outbox.md`, formatMarkdown(summary))

@@ -3,14 +3,16 @@ import type { Scenario, Size } from './scenario.ts'
 import { OUTBOX_SCENARIOS } from './outbox/scenarios.ts'
 import { SCENARIOS } from './scenarios.ts'
 import { SCHEDULER_SCENARIOS } from './scheduler/scenarios.ts'
+import { SEARCH_SCENARIOS } from './search/scenarios.ts'
 
 export const SUITES: Readonly<Record<Suite, readonly Scenario<object>[]>> = {
   queue: SCENARIOS,
   outbox: OUTBOX_SCENARIOS,
   scheduler: SCHEDULER_SCENARIOS,
+  search: SEARCH_SCENARIOS,
 }
 
-export const USAGE = `usage: npm run chaos -- queue|outbox|scheduler [scenario ...] [--seed n] [--count n] [--short] [--no-save]
+export const USAGE = `usage: npm run chaos -- queue|outbox|scheduler|search [scenario ...] [--seed n] [--count n] [--short] [--no-save]
   --seed n    choices of chance, to be repeated (default: by the clock)
   --count n   how often a fault is played (default: each scenario has its own)
   --short     as npm test plays them
@@ -23,7 +25,7 @@ ${Object.entries(SUITES)
 /** The command was called in a way it does not know. */
 export class UsageError extends Error {}
 
-export type Suite = 'queue' | 'outbox' | 'scheduler'
+export type Suite = 'queue' | 'outbox' | 'scheduler' | 'search'
 
 export interface Arguments {
   readonly isHelp: boolean
@@ -43,7 +45,7 @@ export function parseArguments(args: readonly string[]): Arguments {
   const [suite, ...names] = positionals
   const isHelp = values.help
   if (!isHelp && !isSuite(suite))
-    throw new UsageError(`The suites are queue, outbox and scheduler; found ${suite ?? 'none'}.`)
+    throw new UsageError(`The suites are queue, outbox, scheduler and search; found ${suite ?? 'none'}.`)
   const known = isSuite(suite) ? suite : 'queue'
   const strange = names.find((name) => !SUITES[known].some((scenario) => scenario.name === name))
   if (!isHelp && strange !== undefined) throw new UsageError(`There is no scenario ${strange}.`)

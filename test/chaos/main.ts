@@ -9,6 +9,7 @@ import type { Scenario } from './scenario.ts'
 // npm run chaos -- queue --short --no-save        as `npm test` plays them; writes no result
 // npm run chaos -- outbox                         the same for relays
 // npm run chaos -- scheduler                      the same for schedulers
+// npm run chaos -- search                         the same for search sync and rebuilds
 //
 // Each scenario writes test/chaos/results/<name>.json; `node scripts/generate-faults-page.ts` makes docs/faults.md of them.
 

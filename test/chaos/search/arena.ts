@@ -1,0 +1,230 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { migrate } from '../../../src/outbox/migrations.ts'
+import { PostgresConnection } from '../../../src/postgres/connection.ts'
+import { type Ended, Project, type Running } from '../../support/command-line.ts'
+import { type PostgresServer, startPostgres, type TestDatabase } from '../../support/postgres-server.ts'
+import { waitFor } from '../../support/wait-for.ts'
+import type { Random } from '../random.ts'
+import { judgeSearch, type SearchVerdict, type Wanted } from './verdict.ts'
+
+/** Short, so that a writer of an index that was stopped is taken over from soon; the default is 10 s. */
+export const INDEX_LEASE_MS = 2_000
+const WRITERS = 4
+const COUNTRIES = 8
+const NAMESPACE = 'chaos'
+const TABLES = `
+create table country (code text primary key, version integer not null default 1);
+create table city (id integer primary key, country text not null references country, version integer not null default 1);
+insert into country select 'c' || n from generate_series(1, ${COUNTRIES}) n`
+const CONFIG = `import { defineApp, defineConfig, defineDoctype } from 'SRC/index.ts'
+const Country = defineDoctype({ name: 'Country', table: 'country', key: 'code' })
+const City = defineDoctype({
+  name: 'City', table: 'city', key: 'id',
+  search: {
+    searchable: ['country'],
+    embeds: [{ doctype: 'Country', column: 'country' }],
+    project: async (rows, { query }) => {
+      const countries = await query('select code, version from country where code = any ($1)', [rows.map((row) => row.country)])
+      const versions = new Map(countries.map(({ code, version }) => [code, version]))
+      return rows.map(({ country, version }) => ({ country, version, countryVersion: versions.get(country) }))
+    },
+  },
+})
+const app = defineApp({ name: 'geo', doctypes: [Country, City], handlers: async () => ({}) })
+export default defineConfig({ namespace: '${NAMESPACE}', apps: [app], search: { lease: ${INDEX_LEASE_MS} } })
+`
+
+/**
+ * A PostgreSQL, search sync as processes of the command line, and writers that insert, change, move and delete rows, also of a table that
+ * is embedded, some in transactions that are rolled back or commit late. Ends all of it when disposed of.
+ */
+export class SearchArena {
+  readonly postgres: PostgresServer
+  readonly database: TestDatabase
+  readonly syncs: Running[] = []
+  readonly #project: Project
+  readonly #random: Random
+  readonly #failures: string[] = []
+  #admin: PostgresConnection | undefined
+  #stopWriting = new AbortController()
+  #writing: Promise<unknown> | undefined
+  #changes = 0
+  #nextId = 1
+
+  private constructor(postgres: PostgresServer, database: TestDatabase, project: Project, random: Random) {
+    this.postgres = postgres
+    this.database = database
+    this.#project = project
+    this.#random = random
+  }
+
+  /** `rows`: in the table before anything runs. */
+  static async open(random: Random, rows: number): Promise<SearchArena> {
+    const postgres = await startPostgres({ settings: { max_connections: '60' } })
+    const database = await postgres.createDatabase()
+    const project = await Project.make({ DATABASE_URL: database.url }, { 'moca.config.ts': CONFIG })
+    const arena = new SearchArena(postgres, database, project, random)
+    await arena.#prepare(rows)
+    return arena
+  }
+
+  /** A connection beside all others. */
+  get admin(): PostgresConnection {
+    if (!this.#admin) throw new Error('The arena is not prepared')
+    return this.#admin
+  }
+
+  async #prepare(rows: number): Promise<void> {
+    this.#admin = await PostgresConnection.open({ url: this.database.url }, 'chaos')
+    await migrate(this.#admin, { schema: 'moca', namespace: NAMESPACE, maxBytes: 1_048_576 })
+    await this.#admin.run(TABLES)
+    await this.#admin.query(
+      `insert into city select n, 'c' || (1 + n % ${COUNTRIES}) from generate_series(1, $1::int) n`,
+      [rows],
+    )
+    this.#nextId = rows + 1
+    const { code, stderr } = await this.command(['outbox', 'capture', '--all'])
+    if (code !== 0) throw new Error(stderr)
+  }
+
+  /** Runs a command of Moca to its end. */
+  command(args: readonly string[]): Promise<Ended> {
+    return this.#project.run(args)
+  }
+
+  /** Starts a command that is not expected to live. */
+  spawn(args: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
+    return this.#project.start(args, env)
+  }
+
+  /** Resolves when it keeps the index, or stands by. */
+  async startSync(): Promise<Running> {
+    const running = this.spawn(['search', 'sync'])
+    await running.said(/Keeping search indexes/, 30_000)
+    this.syncs.push(running)
+    return running
+  }
+
+  /** The process that writes the live index; waits until one does. */
+  async writer(): Promise<Running> {
+    const find = async () => {
+      const rows = await this.admin.query<{ owner: string }>(
+        `select l.owner from moca.index_lease l join moca.search_generation g on l.index_name = g.index_name || '/' || g.generation
+         where g.is_live and moca.is_held(l)`,
+      )
+      return this.syncs.find(({ pid }) => rows.some(({ owner }) => owner.includes(`:${pid}:`)))
+    }
+    return waitFor(find, { timeoutMs: 60_000, intervalMs: 20, describe: 'a process to keep the index' })
+  }
+
+  /** SIGKILL, and gone. */
+  async kill(sync: Running): Promise<void> {
+    sync.kill('SIGKILL')
+    await sync.ended
+    this.syncs.splice(this.syncs.indexOf(sync), 1)
+  }
+
+  /** Writers begin, and go on until the verdict. */
+  startWriters(): void {
+    const { signal } = this.#stopWriting
+    this.#writing = Promise.all(Array.from({ length: WRITERS }, () => this.#write(signal)))
+    this.#writing.catch(() => {}) // told by the verdict
+  }
+
+  /** Each row changes a few times and then never again: nothing later makes up for a change that was lost. */
+  async #write(signal: AbortSignal): Promise<void> {
+    const random = this.#random
+    const connection = await PostgresConnection.open({ url: this.database.url }, 'writer')
+    const recent: number[] = []
+    const country = () => `c${random.whole(1, COUNTRIES)}`
+    const one = async () => {
+      const id = this.#nextId++
+      await connection.query('insert into city (id, country) values ($1, $2)', [id, country()])
+      recent.push(id)
+      if (recent.length > 6) recent.shift()
+    }
+    const actions = [
+      one,
+      one,
+      () => connection.query('update city set version = version + 1 where id = $1', [random.pick(recent)]),
+      () =>
+        connection.query('update city set version = version + 1, country = $2 where id = $1', [
+          random.pick(recent),
+          country(),
+        ]),
+      () => connection.query('delete from city where id = $1', [random.pick(recent)]),
+      () => connection.query('update city set id = $2 where id = $1', [random.pick(recent), this.#nextId++]),
+    ]
+    try {
+      while (!signal.aborted) {
+        await connection.run('begin')
+        if (recent.length === 0) await one()
+        for (let n = random.whole(1, 3); n > 0; n--) await random.pick(actions)()
+        // Last, so that nobody waits for it long; one at a time.
+        if (random.chance(0.02))
+          await connection.query('update country set version = version + 1 where code = $1', [country()])
+        else if (random.chance(0.05)) await wait(random.between(50, 400))
+        const isKept = random.chance(0.9)
+        await connection.run(isKept ? 'commit' : 'rollback')
+        if (isKept) this.#changes++
+        // As fast as they go they would fill both cores, and the faults would come to nobody.
+        await wait(random.between(0, 12))
+      }
+    } finally {
+      connection.destroy()
+    }
+  }
+
+  /** Writers end, and the index comes to what the tables are, or does not. */
+  async verdict(): Promise<SearchVerdict> {
+    this.#stopWriting.abort()
+    await this.#writing
+    const read = async () => judgeSearch(await this.#evidence())
+    await waitFor(async () => (await read()).problems.length === 0, { timeoutMs: 60_000, intervalMs: 300 }).catch(
+      () => {
+        // What is missing is named by the verdict.
+      },
+    )
+    for (const { hasEnded, output, pid } of this.syncs) {
+      if (hasEnded) this.#failures.push(`Search sync ${pid} ended by itself: ${output.slice(-300)}`)
+    }
+    const { code, stdout, stderr } = await this.command(['search', 'verify'])
+    if (code !== 0) this.#failures.push(`moca search verify ended with ${code}: ${stdout.slice(-500)}${stderr}`)
+    return read()
+  }
+
+  async #evidence() {
+    const wanted = await this.admin.query<Wanted>(
+      'select c.id::text as id, c.version, k.version as "countryVersion" from city c join country k on k.code = c.country',
+    )
+    const generations = await this.admin.query<{ id: number; generation: string; is_live: boolean }>(
+      'select id, generation, is_live from moca.search_generation',
+    )
+    const live = generations.find(({ is_live }) => is_live)
+    const found = live
+      ? await this.admin.query<Wanted>(
+          `select id, (fields ->> 'version')::int as version, (fields ->> 'countryVersion')::int as "countryVersion" from moca.search_document_${live.id}`,
+        )
+      : []
+    const positions = await this.admin.query<{ index_name: string }>('select index_name from moca.index_lease')
+    const rebuilds = await this.admin.query<{ generation: string }>('select generation from moca.search_rebuild')
+    const leftovers = [
+      ...generations
+        .filter(({ is_live }) => !is_live)
+        .map(({ generation }) => `Generation ${generation} was left behind`),
+      ...positions
+        .filter(({ index_name }) => index_name !== `City/${live?.generation}`)
+        .map(({ index_name }) => `Position ${index_name} was left behind`),
+      ...rebuilds.map(({ generation }) => `The rebuild of ${generation} was left behind`),
+    ]
+    return { wanted, found, changes: this.#changes, leftovers, failures: this.#failures }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopWriting.abort()
+    await this.#writing?.catch(() => {})
+    this.#admin?.destroy()
+    await this.#project.remove()
+    await this.postgres.stop()
+  }
+}
