@@ -19,8 +19,8 @@ test('--help prints the usage and ends with 0', () => {
 
 test('wrong use says what is wrong, prints the usage, and ends with 2', () => {
   const cases: [args: string[], said: RegExp][] = [
-    [[], /^The suites are queue, outbox and scheduler; found none\.\nusage: /],
-    [['outbocks'], /^The suites are queue, outbox and scheduler; found outbocks\.\nusage: /],
+    [[], /^The suites are queue, outbox, scheduler and search; found none\.\nusage: /],
+    [['outbocks'], /^The suites are queue, outbox, scheduler and search; found outbocks\.\nusage: /],
     [['outbox', 'kill-workers'], /^There is no scenario kill-workers\.\nusage: /],
     [['queue', 'kill-worker'], /^There is no scenario kill-worker\.\nusage: /],
     [['queue', '--fast'], /^Unknown option '--fast'.*\nusage: /],
