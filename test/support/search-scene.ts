@@ -32,6 +32,8 @@ export interface SearchSceneOptions {
   readonly leaseMs?: number
   readonly log?: Logger
   readonly owner?: string
+  /** As whom to connect. Default: as the owner of everything. */
+  readonly url?: string
 }
 
 /** A table `city` that is captured. */
@@ -51,7 +53,7 @@ export async function capture(scene: OutboxScene, doctype: Doctype): Promise<voi
 /** An index of this scene's cities, as one process sees it. */
 export function openIndex(t: TestContext, scene: OutboxScene, options: SearchSceneOptions = {}): SearchIndex {
   const { doctype = defineDoctype(CITY), engine = (real) => real, leaseMs = 10_000, log = silentLogger } = options
-  const database = new Database({ url: scene.database.url, name: 'moca:test' })
+  const database = new Database({ url: options.url ?? scene.database.url, name: 'moca:test' })
   t.after(() => database.close())
   const owner = options.owner ?? `test-${Math.random().toString(36).slice(2)}`
   return new SearchIndex({

@@ -44,6 +44,8 @@ declare
   present jsonb;
   field text;
   trigrams constant text := trigram_home();
+  schema_owner text;
+  reader text;
 begin
   set local synchronous_commit = on;
   insert into search_generation (index_name, generation, settings) values (given_index, given_generation, given_settings)
@@ -72,6 +74,21 @@ begin
   if trigrams is not null then
     execute format('create index on :"schema".search_word_%s using gin (word %s.gin_trgm_ops)', made, trigrams);
   end if;
+  -- Who made them may be any member of the role that owns the schema: the others must be able to write to them, and to drop them.
+  select quote_ident(pg_get_userbyid(n.nspowner)) into schema_owner from pg_namespace n
+  join pg_class c on c.relnamespace = n.oid where c.oid = 'search_generation'::regclass;
+  if schema_owner <> quote_ident(current_user) then
+    execute format('alter table search_document_%s owner to %s', made, schema_owner);
+    execute format('alter table search_word_%s owner to %s', made, schema_owner);
+  end if;
+  -- Who may read the list of generations may search.
+  for reader in
+    select case when a.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end
+    from pg_class c cross join aclexplode(c.relacl) a
+    where c.oid = 'search_generation'::regclass and a.privilege_type = 'SELECT' and a.grantee <> c.relowner
+  loop
+    execute format('grant select on search_document_%1$s, search_word_%1$s to %2$s', made, reader);
+  end loop;
   return true;
 end
 $$;
@@ -241,3 +258,7 @@ create table :"schema".search_rebuilt (
 
 revoke execute on all functions in schema :"schema" from public;
 grant execute on function :"schema".record(text) to public;
+-- They read with the rights of who calls them.
+grant execute on function
+  :"schema".trigram_home(), :"schema".look_up_words(integer, text[]), :"schema".find_similar_words(integer, text, integer)
+to public;
