@@ -72,6 +72,12 @@ in the log: event order.placed of order:1
 in the log: job invoice.send of order:1
 `
 
+const FOUND = `studying: Solaris (Stanisław Lem); pl 1
+dispossesed: The Dispossessed (Ursula Le Guin); en 1
+ursula k: The Dispossessed (Ursula K. Le Guin), The Left Hand of Darkness (Ursula K. Le Guin); en 2
+ursula: The Left Hand of Darkness (Ursula K. Le Guin); en 1
+`
+
 const project = mkdtempSync(join(tmpdir(), 'moca-smoke-'))
 let steps = 0
 const redis = await startRedis()
@@ -209,12 +215,6 @@ function runOutboxExample(library: string, url: string): void {
     if (program[0] === 'main.ts' && stdout !== RECORDED) throw new Error(`it said:\n${stdout}`)
   }
 }
-
-const FOUND = `studying: Solaris (Stanisław Lem); pl 1
-dispossesed: The Dispossessed (Ursula Le Guin); en 1
-ursula k: The Dispossessed (Ursula K. Le Guin), The Left Hand of Darkness (Ursula K. Le Guin); en 2
-ursula: The Left Hand of Darkness (Ursula K. Le Guin); en 1
-`
 
 /** The example, as its README says. */
 async function runSearch(database: TestDatabase): Promise<void> {
