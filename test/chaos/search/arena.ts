@@ -98,8 +98,8 @@ export class SearchArena {
   }
 
   /** Resolves when it keeps the index, or stands by. */
-  async startSync(): Promise<Running> {
-    const running = this.spawn(['search', 'sync'])
+  async startSync(env: Readonly<Record<string, string>> = {}): Promise<Running> {
+    const running = this.spawn(['search', 'sync'], env)
     await running.said(/Keeping search indexes/, 30_000)
     this.syncs.push(running)
     return running

@@ -20,16 +20,20 @@ export const killRebuildAtStatement: Scenario<SearchCounts> = {
     const facts = { kills: 0, swaps: 0 }
     const problems: string[] = []
     const all = Array.from({ length: PIECES }, (_, index) => index + 1)
-    const pieces = (size === 'full' ? all : all.filter((piece) => piece % 19 === 0)).slice(0, count)
+    const plans = (size === 'full' ? all : all.filter((piece) => piece % 19 === 0))
+      .flatMap((piece) =>
+        (size === 'full' ? [true, false] : [piece % 2 === 0]).map((isDelivered) => ({ piece, isDelivered })),
+      )
+      .slice(0, count)
     try {
       await arena.startSync()
       await arena.writer()
       arena.startWriters()
-      for (const piece of pieces) {
+      for (const { piece, isDelivered } of plans) {
         const database = new URL(arena.database.url)
         database.port = String(wire.port)
         const victim = arena.spawn(REBUILD, { DATABASE_URL: database.href })
-        wire.arm({ piece, isDelivered: piece % 2 === 0, onTrip: () => void victim.kill('SIGKILL') })
+        wire.arm({ piece, isDelivered, onTrip: () => void victim.kill('SIGKILL') })
         const { code, stderr } = await victim.ended
         wire.disarm()
         if (code === 0) facts.swaps++
