@@ -61,7 +61,8 @@ const MOST_DOCUMENTS = 1_000
 const MOST_LETTERS = 4_000_000
 const MOST_UNDER_WAY = 4
 const DIRTY_AT_ONCE = 1_000
-const DIRTY_EVERY_MS = 250
+/** While there is none. A change of an embedded document does not wait for it. */
+const DIRTY_EVERY_MS = 500
 const EMBEDDING_AT_ONCE = 1_000
 const SETTLE_MS = 100
 /** Of a lease, renewed so often. */
@@ -102,7 +103,7 @@ export class IndexWriter {
   async step(): Promise<boolean> {
     await this.#makeRoom()
     const isFollowed = (await this.#follow()) !== undefined
-    const isCleaned = await this.#clean(isFollowed)
+    const isCleaned = await this.#clean()
     if (!isFollowed && !isCleaned && this.#underWay.length > 0) await this.#settle(SETTLE_MS)
     return isFollowed || isCleaned || this.#underWay.length > 0
   }
@@ -129,7 +130,7 @@ export class IndexWriter {
       signal?.throwIfAborted()
       await this.settleAll()
       this.#dirtyDueAtMs = 0
-    } while (await this.#clean(false, last))
+    } while (await this.#clean(last))
     await this.settleAll()
   }
 
@@ -183,12 +184,11 @@ export class IndexWriter {
   }
 
   /** Takes documents that are marked; those that were marked up to a marking, if it is given. */
-  async #clean(isFollowed: boolean, upto = Number.POSITIVE_INFINITY): Promise<boolean> {
+  async #clean(upto = Number.POSITIVE_INFINITY): Promise<boolean> {
     const nowMs = this.#clock.monotonicMs()
     if (nowMs < this.#dirtyDueAtMs || this.#underWay.some(({ marks }) => marks)) return false
     const marks = await this.#deps.dirty.next(DIRTY_AT_ONCE)
-    // Looked at less often while there is none: a log that is busy would pay for it with every batch.
-    this.#dirtyDueAtMs = marks.length > 0 ? 0 : nowMs + (isFollowed ? DIRTY_EVERY_MS : DIRTY_EVERY_MS / 2)
+    this.#dirtyDueAtMs = marks.length > 0 ? 0 : nowMs + DIRTY_EVERY_MS
     if ((marks[0]?.mark ?? Number.POSITIVE_INFINITY) > upto || marks.length === 0) return false
     const docnames = marks.map(({ docname }) => docname)
     await this.#waitForOthers(docnames)

@@ -26,10 +26,10 @@ export interface SyncHealth {
 
 const TAKE_AGAIN_MS = 500
 const AFTER_FAILURE_MS = 1_000
-const LOOK_AT_CONTROL_MS = 500
+const LOOK_AT_CONTROL_MS = 1_000
 /** Between two looks at the log: short where something came, longer the longer nothing does. */
 const SHORTEST_WAIT_MS = 10
-const LONGEST_WAIT_MS = 150
+const LONGEST_WAIT_MS = 250
 
 /**
  * Keeps indexes as their tables are: follows the log for each of those that no other process follows, and builds those that there are none
