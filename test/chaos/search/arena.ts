@@ -50,6 +50,7 @@ export class SearchArena {
   #writing: Promise<unknown> | undefined
   #changes = 0
   #nextId = 1
+  #rows = 0
 
   private constructor(postgres: PostgresServer, database: TestDatabase, project: Project, random: Random) {
     this.postgres = postgres
@@ -83,6 +84,7 @@ export class SearchArena {
       [rows],
     )
     this.#nextId = rows + 1
+    this.#rows = rows
     const { code, stderr } = await this.command(['outbox', 'capture', '--all'])
     if (code !== 0) throw new Error(stderr)
   }
@@ -122,6 +124,23 @@ export class SearchArena {
     sync.kill('SIGKILL')
     await sync.ended
     this.syncs.splice(this.syncs.indexOf(sync), 1)
+  }
+
+  /**
+   * Rows that were there from the start and that nobody touches are in the live generation at any time: of one that replaced another, this
+   * says at once whether something is missing, before the next one makes up for it. A sentence, or nothing.
+   */
+  async findLostRows(): Promise<string[]> {
+    const [live] = await this.admin.query<{ id: number; generation: string }>(
+      'select id, generation from moca.search_generation where is_live',
+    )
+    if (!live) return ['There is no live generation']
+    const [row] = await this.admin.query<{ count: number }>(
+      `select count(*)::int as count from city c
+       where c.id <= $1 and not exists (select from moca.search_document_${live.id} d where d.id = c.id::text)`,
+      [this.#rows],
+    )
+    return row?.count ? [`Generation ${live.generation} went live without ${row.count} rows that nobody touches`] : []
   }
 
   /** Writers begin, and go on until the verdict. */

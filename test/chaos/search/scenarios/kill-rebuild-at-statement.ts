@@ -39,6 +39,7 @@ export const killRebuildAtStatement: Scenario<SearchCounts> = {
         if (code === 0) facts.swaps++
         else if (code === null) facts.kills++
         else problems.push(`A rebuild ended with ${code} at piece ${piece}: ${stderr.slice(-300)}`)
+        problems.push(...(await arena.findLostRows()))
         // Whatever it left, the live index has a writer.
         await waitFor(() => arena.writer(), { timeoutMs: 15_000 }).catch(() => {
           problems.push(`Nobody kept the index after a rebuild was killed at piece ${piece}`)

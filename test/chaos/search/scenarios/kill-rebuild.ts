@@ -31,6 +31,7 @@ export const killRebuild: Scenario<SearchCounts> = {
         else if (stderr.includes('is being rebuilt by')) facts.refused++
         else if (!killed.includes(rebuild)) problems.push(`A rebuild ended with ${code}: ${stderr.slice(-300)}`)
       }
+      problems.push(...(await arena.findLostRows()))
     }
     const last = await arena.command(REBUILD)
     if (last.code !== 0) problems.push(`The last rebuild ended with ${last.code}: ${last.stderr}`)

@@ -32,6 +32,7 @@ export const terminateSearchSessions: Scenario<SearchCounts> = {
       if (code === 0) facts.swaps++
       else if (/terminat|closed|connection|administrator/i.test(stderr)) facts.rebuildsEnded++
       else problems.push(`A rebuild ended with ${code}: ${stderr.slice(-400)}`)
+      problems.push(...(await arena.findLostRows()))
       rebuild = arena.spawn(REBUILD)
     }
     const { code } = await rebuild.ended
