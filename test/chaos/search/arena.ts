@@ -126,6 +126,13 @@ export class SearchArena {
     this.syncs.splice(this.syncs.indexOf(sync), 1)
   }
 
+  async liveGeneration(): Promise<string> {
+    const rows = await this.admin.query<{ generation: string }>(
+      'select generation from moca.search_generation where is_live',
+    )
+    return rows[0]?.generation ?? 'none'
+  }
+
   /**
    * Rows that were there from the start and that nobody touches are in the live generation at any time: of one that replaced another, this
    * says at once whether something is missing, before the next one makes up for it. A sentence, or nothing.

@@ -17,7 +17,8 @@ export const killRebuildAtStatement: Scenario<SearchCounts> = {
     const random = new Random(seed)
     await using arena = await SearchArena.open(random, 120)
     const wire = await TripWire.start(arena.postgres.port)
-    const facts = { kills: 0, swaps: 0 }
+    const facts = { kills: 0, ended: 0, generationsThatWentLive: 0 }
+    let live = ''
     const problems: string[] = []
     const all = Array.from({ length: PIECES }, (_, index) => index + 1)
     const plans = (size === 'full' ? all : all.filter((piece) => piece % 19 === 0))
@@ -36,10 +37,13 @@ export const killRebuildAtStatement: Scenario<SearchCounts> = {
         wire.arm({ piece, isDelivered, onTrip: () => void victim.kill('SIGKILL') })
         const { code, stderr } = await victim.ended
         wire.disarm()
-        if (code === 0) facts.swaps++
+        if (code === 0) facts.ended++
         else if (code === null) facts.kills++
         else problems.push(`A rebuild ended with ${code} at piece ${piece}: ${stderr.slice(-300)}`)
         problems.push(...(await arena.findLostRows()))
+        const generation = await arena.liveGeneration()
+        if (live !== '' && generation !== live) facts.generationsThatWentLive++
+        live = generation
         // Whatever it left, the live index has a writer.
         await waitFor(() => arena.writer(), { timeoutMs: 15_000 }).catch(() => {
           problems.push(`Nobody kept the index after a rebuild was killed at piece ${piece}`)
