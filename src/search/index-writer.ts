@@ -111,7 +111,7 @@ export class IndexWriter {
   /** Waits until all that is under way is settled. */
   async settleAll(): Promise<void> {
     while (this.#underWay.length > 0) {
-      await this.#keepLease()
+      await this.keepLease()
       await this.#settle(SETTLE_MS)
     }
   }
@@ -156,12 +156,13 @@ export class IndexWriter {
 
   async #makeRoom(): Promise<void> {
     do {
-      await this.#keepLease()
+      await this.keepLease()
       await this.#settle(this.#underWay.length >= MOST_UNDER_WAY ? SETTLE_MS : 0)
     } while (this.#underWay.length >= MOST_UNDER_WAY)
   }
 
-  async #keepLease(): Promise<void> {
+  /** Says that this writer is alive, when it is time to. Rejects with IndexLostError when the index is another one's. */
+  async keepLease(): Promise<void> {
     const { feed, leaseMs } = this.#deps
     const nowMs = this.#clock.monotonicMs()
     if (this.#leaseEndsAtMs - nowMs > leaseMs * (1 - RENEW_SHARE)) return
@@ -199,7 +200,7 @@ export class IndexWriter {
   /** No document is under way twice: what was read first might arrive last. */
   async #waitForOthers(docnames: readonly string[]): Promise<void> {
     while (this.#underWay.some((each) => docnames.some((docname) => each.docnames.has(docname)))) {
-      await this.#keepLease()
+      await this.keepLease()
       await this.#settle(SETTLE_MS)
     }
   }
@@ -212,7 +213,7 @@ export class IndexWriter {
       if (changed.length === 0) continue
       for await (const chunk of rows.findEmbedding(embed, changed, EMBEDDING_AT_ONCE)) {
         await dirty.mark(chunk)
-        await this.#keepLease()
+        await this.keepLease()
       }
       this.#dirtyDueAtMs = 0
     }
@@ -248,7 +249,7 @@ export class IndexWriter {
 
   async #send(put: readonly SearchDocument[], deleted: readonly string[]): Promise<Ticket> {
     const { engine, target, feed, leaseMs } = this.#deps
-    await this.#keepLease()
+    await this.keepLease()
     // The process may have been stopped since: what arrives after the lease would come behind the next writer's.
     if (this.#leaseEndsAtMs - this.#clock.monotonicMs() < leaseMs * LAST_SHARE) throw this.#lost()
     this.#submission++
@@ -353,7 +354,7 @@ export class IndexWriter {
 
   async #waitFor(ticket: Ticket): Promise<Exclude<TicketOutcome, { status: 'pending' }>> {
     for (;;) {
-      await this.#keepLease()
+      await this.keepLease()
       const [outcome] = await this.#deps.engine.settle([ticket], SETTLE_MS)
       if (outcome && outcome.status !== 'pending') return outcome
     }

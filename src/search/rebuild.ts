@@ -92,7 +92,8 @@ export async function rebuildIndex(index: SearchIndex, options: RebuildOptions =
     tell('following')
     await writer.level(options.signal)
     tell('verifying')
-    await verifyShadow(index, state, writer, sample.taken, options)
+    // Of pages that another process read nothing was taken: then all of it is compared.
+    await verifyShadow(index, state, writer, isResumed ? undefined : sample.taken, options)
     tell('swapping')
     const replaced = await swap(index, state, writer, options)
     const { parked: left } = await index.dirty(state.generation).count()
@@ -173,7 +174,7 @@ async function verifyShadow(
   index: SearchIndex,
   { generation }: RebuildState,
   writer: IndexWriter,
-  sample: readonly string[],
+  sample: readonly string[] | undefined,
   { allowFailed = 0, signal }: RebuildOptions,
 ): Promise<void> {
   const { parked } = await index.dirty(generation).count()
@@ -185,8 +186,9 @@ async function verifyShadow(
   }
   const account = await verifyIndex(index, {
     generation,
-    only: sample,
+    ...(sample && { only: sample }),
     catchUp: () => writer.level(signal),
+    onPage: () => writer.keepLease(),
     ...(signal && { signal }),
   })
   const { missing, stale, orphaned } = account

@@ -10,7 +10,8 @@ export interface VerifyOptions {
   /** Brings the index up to what is in the table now, before documents are looked at again. */
   readonly catchUp: () => Promise<void>
   readonly pageSize?: number
-  readonly onProgress?: (documents: number) => void
+  /** After each page: to say that one is alive. */
+  readonly onPage?: () => Promise<void>
   readonly signal?: AbortSignal
 }
 
@@ -77,7 +78,7 @@ export async function waitForSync(index: SearchIndex, generation: string): Promi
 
 async function compareAll(
   index: SearchIndex,
-  { generation, pageSize = PAGE, onProgress, signal }: VerifyOptions,
+  { generation, pageSize = PAGE, onPage, signal }: VerifyOptions,
 ): Promise<{ readonly documents: number; readonly suspects: Set<string> }> {
   const target = { index: index.name, generation }
   const suspects = new Set<string>()
@@ -94,7 +95,7 @@ async function compareAll(
     ))
       suspects.add(docname)
     documents += rows.length
-    onProgress?.(documents)
+    await onPage?.()
     after = rows.at(-1)?.docname
     if (rows.length < pageSize) break
   }
@@ -106,6 +107,7 @@ async function compareAll(
     const ids = page.documents.map(({ id }) => id)
     const present = new Set((await index.rows.read(ids)).map(({ docname }) => docname))
     for (const id of ids) if (!present.has(id)) suspects.add(id)
+    await onPage?.()
     next = page.next
   } while (next !== undefined)
   return { documents, suspects }
