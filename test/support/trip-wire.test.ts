@@ -55,3 +55,14 @@ for (const isDelivered of [true, false]) {
     other.socket.destroy()
   })
 }
+
+test('counts from the piece on that has a text', async () => {
+  const client = await open()
+  wire.arm({ piece: 2, from: 'GET here', isDelivered: false, onTrip: () => {} })
+  assert.match(await client.send('PING'), /PONG/)
+  assert.match(await client.send('PING'), /PONG/)
+  assert.match(await client.send('GET here'), /-1/)
+  assert.equal(await client.send('PING'), 'none')
+  client.socket.destroy()
+  wire.disarm()
+})

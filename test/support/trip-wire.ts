@@ -4,6 +4,8 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export interface Trip {
   /** At this piece that clients send, counted from the arming on: a command or a message, as a rule. From 1. */
   readonly piece: number
+  /** Counted from the first piece on that has this text, itself the first. Default: from the arming on. */
+  readonly from?: string
   /** Whether the server still gets it. No answer passes any more, in either case. */
   readonly isDelivered: boolean
   /** Called at once. */
@@ -17,6 +19,7 @@ export class TripWire {
   readonly #sockets = new Set<Socket>()
   #trip: Trip | undefined
   #pieces = 0
+  #hasBegun = false
   #hasTripped = false
 
   private constructor(server: Server, targetPort: number) {
@@ -40,6 +43,7 @@ export class TripWire {
   arm(trip: Trip): void {
     this.#trip = trip
     this.#pieces = 0
+    this.#hasBegun = trip.from === undefined
     this.#hasTripped = false
   }
 
@@ -71,15 +75,17 @@ export class TripWire {
       })
     }
     client.on('data', (bytes) => {
-      if (this.#passes()) server.write(bytes)
+      if (this.#passes(bytes)) server.write(bytes)
     })
     server.on('data', (bytes) => {
       if (!this.#hasTripped) client.write(bytes)
     })
   }
 
-  #passes(): boolean {
+  #passes(bytes: Buffer): boolean {
     if (!this.#trip) return true
+    this.#hasBegun ||= bytes.includes(this.#trip.from ?? '')
+    if (!this.#hasBegun) return true
     if (this.#hasTripped || ++this.#pieces < this.#trip.piece) return !this.#hasTripped
     this.#hasTripped = true
     this.#trip.onTrip()

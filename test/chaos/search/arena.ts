@@ -10,7 +10,10 @@ import { judgeSearch, type SearchVerdict, type Wanted } from './verdict.ts'
 /** Short, so that a writer of an index that was stopped is taken over from soon; the default is 10 s. */
 export const INDEX_LEASE_MS = 2_000
 const WRITERS = 4
+/** Countries that never change: what is lost of a city of theirs stays lost, for no change of a country has it written anew. */
 const COUNTRIES = 8
+/** Only the latest countries change. */
+const CHANGING_COUNTRIES = 4
 const NAMESPACE = 'chaos'
 const TABLES = `
 create table country (code text primary key, version integer not null default 1);
@@ -49,6 +52,9 @@ export class SearchArena {
   #stopWriting = new AbortController()
   #writing: Promise<unknown> | undefined
   #changes = 0
+  /** Of those that change: the latest, and how many there were. */
+  readonly #changing: string[] = []
+  #madeCountries = 0
   #nextId = 1
   #rows = 0
 
@@ -133,6 +139,20 @@ export class SearchArena {
     return rows[0]?.generation ?? 'none'
   }
 
+  /** How far a swap had come that was killed, by what is in the tables. `before`: the generation that was live when its rebuild began. */
+  async swapPhase(before: string): Promise<'beforeSwap' | 'beforeNote' | 'beforeDrop' | 'afterDrop'> {
+    const live = await this.liveGeneration()
+    if (live === before) return 'beforeSwap'
+    const [left] = await this.admin.query<{ rebuilds: number; generations: number; positions: number }>(
+      `select (select count(*)::int from moca.search_rebuild where generation = $1) as rebuilds,
+              (select count(*)::int from moca.search_generation where generation = $2) as generations,
+              (select count(*)::int from moca.index_lease where index_name = 'City/' || $2) as positions`,
+      [live, before],
+    )
+    if (left?.rebuilds) return 'beforeNote'
+    return left?.generations || left?.positions ? 'beforeDrop' : 'afterDrop'
+  }
+
   /**
    * Rows that were there from the start and that nobody touches are in the live generation at any time: of one that replaced another, this
    * says at once whether something is missing, before the next one makes up for it. A sentence, or nothing.
@@ -157,12 +177,14 @@ export class SearchArena {
     this.#writing.catch(() => {}) // told by the verdict
   }
 
-  /** Each row changes a few times and then never again: nothing later makes up for a change that was lost. */
+  /**
+   * Each row changes a few times and then never again, those of countries too: nothing later makes up for a change that was lost.
+   */
   async #write(signal: AbortSignal): Promise<void> {
     const random = this.#random
     const connection = await PostgresConnection.open({ url: this.database.url }, 'writer')
     const recent: number[] = []
-    const country = () => `c${random.whole(1, COUNTRIES)}`
+    const country = () => (random.chance(0.5) ? `c${random.whole(1, COUNTRIES)}` : random.pick(this.#changing))
     const one = async () => {
       const id = this.#nextId++
       await connection.query('insert into city (id, country) values ($1, $2)', [id, country()])
@@ -183,12 +205,15 @@ export class SearchArena {
     ]
     try {
       while (!signal.aborted) {
+        if (this.#changing.length === 0 || random.chance(0.01)) await this.#makeCountry(connection)
         await connection.run('begin')
         if (recent.length === 0) await one()
         for (let n = random.whole(1, 3); n > 0; n--) await random.pick(actions)()
         // Last, so that nobody waits for it long; one at a time.
-        if (random.chance(0.02))
-          await connection.query('update country set version = version + 1 where code = $1', [country()])
+        if (random.chance(0.03))
+          await connection.query('update country set version = version + 1 where code = $1', [
+            random.pick(this.#changing),
+          ])
         else if (random.chance(0.05)) await wait(random.between(50, 400))
         const isKept = random.chance(0.9)
         await connection.run(isKept ? 'commit' : 'rollback')
@@ -199,6 +224,14 @@ export class SearchArena {
     } finally {
       connection.destroy()
     }
+  }
+
+  /** The next that changes, in the place of the one that changed for the longest time. */
+  async #makeCountry(connection: PostgresConnection): Promise<void> {
+    const code = `k${++this.#madeCountries}`
+    await connection.query('insert into country (code) values ($1)', [code])
+    this.#changing.push(code)
+    if (this.#changing.length > CHANGING_COUNTRIES) this.#changing.shift()
   }
 
   /** Writers end, and the index comes to what the tables are, or does not. */

@@ -1,5 +1,6 @@
 import type { Scenario } from '../scenario.ts'
 import { freezeSync } from './scenarios/freeze-sync.ts'
+import { interruptSwap } from './scenarios/interrupt-swap.ts'
 import { killRebuild } from './scenarios/kill-rebuild.ts'
 import { killRebuildAtStatement } from './scenarios/kill-rebuild-at-statement.ts'
 import { killSync } from './scenarios/kill-sync.ts'
@@ -14,5 +15,6 @@ export const SEARCH_SCENARIOS: readonly Scenario<SearchCounts>[] = [
   freezeSync,
   killRebuild,
   killRebuildAtStatement,
+  interruptSwap,
   terminateSearchSessions,
 ]

@@ -12,7 +12,7 @@ const REBUILD = ['search', 'rebuild', 'City', '--batch-size', '50']
 export const killRebuildAtStatement: Scenario<SearchCounts> = {
   name: 'kill-rebuild-at-statement',
   title: 'A rebuild is killed at its first statement, its second, its third, ...',
-  text: 'A proxy counts what a rebuild of a small table sends to PostgreSQL; at the k-th piece it is killed with SIGKILL, with the piece still delivered or not. So it dies in the midst of all that it does: between the note of its position and its first page, in pages, while it follows and compares, while it asks for the live index, before, in and after the swap, and before the old generation is dropped. After each the index is kept, and what it should be.',
+  text: 'A proxy counts what a rebuild of a small table sends to PostgreSQL; at the k-th piece it is killed with SIGKILL, with the piece still delivered or not. So it dies in the midst of what it does first and most: before and after the note of its position, before its first page, in pages, between a page and the note of it. Each one goes on where the one before was; how the swap is interrupted is a scenario of its own. After each the index is kept, and what it should be.',
   async run(size, seed, count) {
     const random = new Random(seed)
     await using arena = await SearchArena.open(random, 120)
