@@ -16,6 +16,14 @@ const LAUNCH = `
 exec "$@" 3<&-
 `
 
+/** What a process is told on its command line. */
+export interface ProcessSettings {
+  readonly name: string
+  readonly redisUrl: string
+  readonly postgresUrl: string
+  readonly directory: RunDirectory
+}
+
 /** One process of Moca, which the demo may stop, continue and kill. */
 export class DemoProcess {
   readonly name: string
@@ -25,7 +33,7 @@ export class DemoProcess {
   readonly #watcher: Writable
 
   /** `program`: a file of this folder. It is told its settings as JSON. */
-  constructor(program: URL, settings: { readonly name: string; readonly directory: RunDirectory }) {
+  constructor(program: URL, settings: ProcessSettings) {
     this.name = settings.name
     this.logFile = join(settings.directory.logs, `${settings.name}.log`)
     const log = openSync(this.logFile, 'a')
@@ -49,6 +57,11 @@ export class DemoProcess {
   /** Exit code or signal of a process that has ended. */
   get ending(): string {
     return this.#child.signalCode ?? `exit code ${this.#child.exitCode}`
+  }
+
+  /** Whether its log has this text. */
+  async hasLogged(text: string): Promise<boolean> {
+    return (await readFile(this.logFile, 'utf8')).includes(text)
   }
 
   /** Resolves when the process stands still. */

@@ -1,7 +1,8 @@
+import { CLOCK_QUEUE, INTERVALS_MS } from './scheduled.ts'
 import { openRaw, type RawRedis } from './raw-redis.ts'
 
 // Damage done to a namespace by a process that is no part of Moca, with raw commands:
-//   node demo/fault-process.ts entry-deleted|order-swapped REDIS_URL NAMESPACE
+//   node demo/fault-process.ts entry-deleted|order-swapped|fire-doubled REDIS_URL NAMESPACE
 // Waits for an opportunity, does it, and prints what it did.
 
 /** Deletes an unread job without a key from the main stream. */
@@ -34,13 +35,30 @@ end
 return nil
 `
 
+/** Enqueues once more what was fired last, as the script that fires does: a job with its headers, and a run in the history. */
+const DOUBLE_FIRE = `
+local run = redis.call('LINDEX', KEYS[1], 0)
+local instant, rest, queue = string.match(run or '', '^(%d+) (%d+ enqueued) (%S+) ')
+if not instant then return nil end
+local headers = cjson.encode({ ['moca-schedule'] = ARGV[1], ['moca-scheduled-for'] = instant })
+local entry = redis.call('XADD', KEYS[2], '*', 't', 'clock.tick', 'o', cjson.encode({ h = headers }), 'd', '{}')
+redis.call('HINCRBY', KEYS[2] .. ':n', 'accepted', 1)
+redis.call('LPUSH', KEYS[1], table.concat({ instant, rest, queue, entry }, ' '))
+return instant .. ' as job ' .. entry
+`
+
 const GIVE_UP_MS = 60_000
 
 const [fault, url = '', namespace = ''] = process.argv.slice(2)
+const DAMAGES: Record<string, typeof deleteEntry> = {
+  'entry-deleted': deleteEntry,
+  'order-swapped': swapOrder,
+  'fire-doubled': doubleFire,
+}
 const prefix = `{moca:${namespace}}:`
 const redis = await openRaw(url)
 try {
-  console.log(await tryUntilDone(fault === 'entry-deleted' ? deleteEntry : swapOrder))
+  console.log(await tryUntilDone(DAMAGES[fault ?? ''] ?? deleteEntry))
 } finally {
   redis.close()
 }
@@ -57,6 +75,14 @@ async function swapOrder(redis: RawRedis): Promise<string | undefined> {
     if (swapped !== null) return `jobs ${swapped} (last parts of their ids) were swapped in ${gate}`
   }
   return undefined
+}
+
+async function doubleFire(redis: RawRedis): Promise<string | undefined> {
+  // The one that fires least often: its history reaches back farthest.
+  const [name] = Object.entries(INTERVALS_MS).reduce((a, b) => (b[1] > a[1] ? b : a))
+  const keys = [`${prefix}runs:${name}`, `${prefix}q:${CLOCK_QUEUE}`]
+  const done = await redis.send<string | null>('EVAL', DOUBLE_FIRE, keys.length, ...keys, name)
+  return done === null ? undefined : `schedule ${name} was fired once more for ${done}`
 }
 
 async function tryUntilDone(damage: (redis: RawRedis) => Promise<string | undefined>): Promise<string> {

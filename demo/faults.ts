@@ -14,6 +14,7 @@ import { waitUntilStopped } from './demo-process.ts'
 // Damage that Moca cannot prevent and that the account must find.
 
 const PROGRAM = fileURLToPath(new URL('fault-process.ts', import.meta.url))
+const INDEX_PROGRAM = fileURLToPath(new URL('index-fault-process.ts', import.meta.url))
 const LOG_PROGRAM = fileURLToPath(new URL('log-fault-process.ts', import.meta.url))
 
 export type LogFault = 'log-row-deleted' | 'events-swapped'
@@ -32,6 +33,12 @@ export async function plantByProcess(
 /** As `plantByProcess`, for damage to the log. */
 export async function plantInLog(fault: LogFault, databaseUrl: string, signal: AbortSignal): Promise<string> {
   const { stdout } = await promisify(execFile)(process.execPath, [LOG_PROGRAM, fault, databaseUrl], { signal })
+  return stdout.trim()
+}
+
+/** As `plantByProcess`, for damage to the search index. */
+export async function plantInIndex(databaseUrl: string, signal: AbortSignal): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, [INDEX_PROGRAM, databaseUrl], { signal })
   return stdout.trim()
 }
 

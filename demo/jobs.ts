@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { defineJob } from '../src/index.ts'
 import { ENRICH_ATTEMPTS, TALLY } from './recorded.ts'
+import { CLOCK_QUEUE, TICK } from './scheduled.ts'
 
 // The contracts, shared by the importer and the workers.
 
@@ -55,6 +56,15 @@ export const tallyCountry = defineJob({
   type: TALLY,
   payload: z.object({ subject: z.string(), number: z.number().int() }),
   queue: 'default',
+  timeout: '30s',
+  retry: { attempts: 6, backoff: 'fixed', delay: '200ms' },
+})
+
+/** Enqueued by schedules. */
+export const tick = defineJob({
+  type: TICK,
+  payload: z.object({}),
+  queue: CLOCK_QUEUE,
   timeout: '30s',
   retry: { attempts: 6, backoff: 'fixed', delay: '200ms' },
 })

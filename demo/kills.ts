@@ -1,9 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Client } from 'pg'
+import type { Crew } from './crew.ts'
 import type { RedisServer } from '../test/support/redis-server.ts'
 import { waitFor } from '../test/support/wait-for.ts'
 import type { Kill, Rewind } from './account/evidence.ts'
-import { copyState, plantByProcess, plantInLog, restoreState, walkState } from './faults.ts'
+import { copyState, plantByProcess, plantInIndex, plantInLog, restoreState, walkState } from './faults.ts'
 import { readDeliveryLedger } from './delivery-ledger.ts'
 import { readLedger } from './ledger.ts'
 import { monotonicUs } from './monotonic.ts'
@@ -11,6 +12,8 @@ import type { Fault } from './options.ts'
 import { staleLines } from './account/order-of-keys.ts'
 import type { RawRedis } from './raw-redis.ts'
 import { heldBy } from './raw-walk.ts'
+import { indexWriterOf, unsettledOf } from './index-work.ts'
+import { leaderOf, serverMsOf, untilNextInstant } from './schedule-work.ts'
 import { underWayOf } from './relay-work.ts'
 import type { DemoProcess } from './demo-process.ts'
 
@@ -20,8 +23,9 @@ export interface Scene {
   readonly namespace: string
   readonly redis: RedisServer
   readonly raw: RawRedis
-  readonly workers: readonly DemoProcess[]
-  readonly relays: readonly DemoProcess[]
+  readonly workers: Crew
+  readonly relays: Crew
+  readonly schedulers: Crew
   /** Plain SQL, and where it goes. */
   readonly sql: Client
   readonly postgresUrl: string
@@ -48,6 +52,8 @@ export interface Deeds {
 
 const QUEUES = ['critical', 'default', 'long']
 const PATIENCE_MS = 45_000
+/** The leader is killed so long before an instant at most. */
+const LEFT_MS = 500
 
 /** Does all of it, or notes what could not be done: the account then does not add up. */
 export async function carryOut(scene: Scene, deeds: Deeds): Promise<void> {
@@ -60,19 +66,22 @@ export async function carryOut(scene: Scene, deeds: Deeds): Promise<void> {
 }
 
 async function doAll(scene: Scene, deeds: Deeds): Promise<void> {
-  const [, victim, sleeper] = scene.workers
-  if (!victim || !sleeper) throw new Error('The plan needs three workers or more')
+  const [sleeper, victim] = scene.workers.running
+  if (!victim || !sleeper) throw new Error('The plan needs two workers or more')
   await waitFor(() => scene.importedRows() >= scene.documents * 0.1, {
     timeoutMs: PATIENCE_MS,
     describe: () => `a tenth of ${scene.documents} rows to be imported (${scene.importedRows()} so far)`,
   })
   // While most is written: what a relay has under way is there for a few milliseconds at a time.
   await killRelay(scene, deeds)
+  await killIndexWriter(scene, deeds)
+  const leader = await killLeader(scene, deeds)
   await killWorker(scene, deeds, victim)
   const planted = plantDuringWork(scene, deeds)
   await stopPastLease(scene, deeds, sleeper)
   await planted
   await waitUntilRescued(scene, [victim])
+  await waitForAnotherLeader(scene, leader)
   if (scene.plant === 'redis-rewound') await rewindRedis(scene, deeds)
   else await killRedis(scene, deeds)
 }
@@ -81,16 +90,72 @@ async function killWorker(scene: Scene, deeds: Deeds, worker: DemoProcess): Prom
   const held = await freezeAtWork(scene, worker, QUEUES)
   await worker.kill()
   note(scene, deeds, { process: worker.name, signal: 'SIGKILL' }, `with ${held} unfinished jobs`)
+  scene.workers.start()
 }
 
 /** Others take over its lanes, and find batches that were to be sent. */
 async function killRelay(scene: Scene, deeds: Deeds): Promise<void> {
   const { sql, raw, namespace, relays } = scene
-  const [relay] = relays
+  const [relay] = relays.running
   if (!relay) throw new Error('The plan needs a relay')
   const lanes = await freezeWhen(relay, () => underWayOf(sql, raw, namespace, relay.pid), 'have batches under way')
   await relay.kill()
   note(scene, deeds, { process: relay.name, signal: 'SIGKILL' }, `with batches of ${lanes} lanes under way`)
+  relays.start()
+}
+
+/** Another one takes the index, and brings again what was under way. */
+async function killIndexWriter(scene: Scene, deeds: Deeds): Promise<void> {
+  const { sql, relays } = scene
+  const writer = await waitFor(
+    async () => {
+      const pid = await indexWriterOf(sql)
+      return relays.running.find((relay) => relay.pid === pid)
+    },
+    { timeoutMs: PATIENCE_MS, intervalMs: 20, describe: 'a relay to keep the index' },
+  )
+  const held = await freezeWhen(writer, () => unsettledOf(sql, writer.pid), 'have documents under way')
+  await writer.kill()
+  note(
+    scene,
+    deeds,
+    { process: writer.name, signal: 'SIGKILL', as: 'indexing' },
+    `which kept the search index, with ${held} documents under way`,
+  )
+  relays.start()
+}
+
+/** Shortly before an instant, which comes while nobody leads. Resolves with who led. */
+async function killLeader(scene: Scene, deeds: Deeds): Promise<string> {
+  const { raw, namespace, schedulers } = scene
+  const { leader, id, leftMs } = await waitFor(
+    async () => {
+      const leftMs = untilNextInstant(await serverMsOf(raw))
+      const id = leftMs < LEFT_MS ? await leaderOf(raw, namespace) : undefined
+      if (id === undefined) return undefined
+      for (const scheduler of schedulers.running)
+        if (await scheduler.hasLogged(`"scheduler":"${id}"`)) return { leader: scheduler, id, leftMs }
+      return undefined
+    },
+    { timeoutMs: PATIENCE_MS, intervalMs: 20, describe: 'a scheduler to lead shortly before an instant' },
+  )
+  await leader.kill()
+  note(
+    scene,
+    deeds,
+    { process: leader.name, signal: 'SIGKILL', as: 'leading' },
+    `which led, ${leftMs} ms before an instant`,
+  )
+  schedulers.start()
+  return id
+}
+
+async function waitForAnotherLeader({ raw, namespace }: Scene, leader: string): Promise<void> {
+  const hasMoved = async () => {
+    const now = await leaderOf(raw, namespace)
+    return now !== undefined && now !== leader
+  }
+  await waitFor(hasMoved, { timeoutMs: PATIENCE_MS, intervalMs: 50, describe: 'another scheduler to lead' })
 }
 
 /** Stops a worker until others have taken over what it was doing, then lets it go on and hand in what nobody wants any more. */
@@ -148,11 +213,12 @@ async function killRedis(scene: Scene, deeds: Deeds): Promise<void> {
 async function rewindRedis(scene: Scene, deeds: Deeds): Promise<void> {
   await waitUntilBusy(scene)
   const older = await copyState(scene.redis)
-  const before = await acceptedCount(scene)
-  const wanted = Math.max(20, Math.round(scene.documents / 50))
-  await waitFor(async () => (await acceptedCount(scene)) >= before + wanted, {
+  // Of those that are enqueued directly: what came by the log is sent again, and not lost.
+  const before = scene.importedRows()
+  const wanted = Math.max(10, Math.round(scene.documents / 200))
+  await waitFor(() => scene.importedRows() >= before + wanted, {
     timeoutMs: PATIENCE_MS,
-    describe: `${wanted} more jobs to be accepted`,
+    describe: `${wanted} more rows to be imported`,
   })
   await waitUntilBusy(scene)
   await scene.redis.kill('SIGKILL')
@@ -173,12 +239,13 @@ async function restartRedis(scene: Scene, deeds: Deeds): Promise<void> {
 async function plantDuringWork(scene: Scene, deeds: Deeds): Promise<void> {
   const { plant, redis, namespace, postgresUrl, signal, say } = scene
   if (plant === undefined || plant === 'redis-rewound') return
-  const isInLog = plant === 'log-row-deleted' || plant === 'events-swapped'
+  const damage = () => {
+    if (plant === 'index-document-dropped') return plantInIndex(postgresUrl, signal)
+    if (plant === 'log-row-deleted' || plant === 'events-swapped') return plantInLog(plant, postgresUrl, signal)
+    return plantByProcess(plant, redis.url, namespace, signal)
+  }
   try {
-    const planting = isInLog
-      ? plantInLog(plant, postgresUrl, signal)
-      : plantByProcess(plant, redis.url, namespace, signal)
-    say(`Planted: ${await planting}`)
+    say(`Planted: ${await damage()}`)
   } catch (error) {
     say(`${plant} could not be planted: ${String(error)}`)
     deeds.failures.push(`${plant} could not be planted: ${String(error)}`)
@@ -212,19 +279,11 @@ function freezeWhen(process: DemoProcess, look: () => Promise<number>, what: str
 async function waitUntilBusy({ raw, namespace, workers }: Scene): Promise<void> {
   await waitFor(
     async () => {
-      for (const { isRunning, pid } of workers)
-        if (isRunning && (await heldBy(raw, namespace, pid, QUEUES)) > 0) return true
+      for (const { pid } of workers.running) if ((await heldBy(raw, namespace, pid, QUEUES)) > 0) return true
       return false
     },
     { timeoutMs: PATIENCE_MS, intervalMs: 2, describe: 'a worker to be at work' },
   )
-}
-
-async function acceptedCount({ raw, namespace }: Scene): Promise<number> {
-  let sum = 0
-  for (const queue of QUEUES)
-    sum += Number(await raw.send<string | null>('HGET', `{moca:${namespace}}:q:${queue}:n`, 'accepted'))
-  return sum
 }
 
 function note(scene: Scene, deeds: Deeds, kill: Omit<Kill, 'atSeconds'>, circumstances: string): void {

@@ -1,12 +1,15 @@
 import { writeFile } from 'node:fs/promises'
 import { type Account, makeAccount } from './account/account.ts'
 import { expect, type Expectation, type ImportRow, readRows } from './cities.ts'
+import { readFireLedger } from './fire-ledger.ts'
 import { importCities, paginate } from './importer.ts'
+import { waitForIndex } from './index-work.ts'
 import { readJournal } from './journal.ts'
 import { JournaledProducer } from './journaled-producer.ts'
 import { WRITERS } from './documents/document-stage.ts'
 import { carryOut, type Deeds } from './kills.ts'
 import { readLedger } from './ledger.ts'
+import { mocaVerify } from './moca-verify.ts'
 import { parseOptions } from './options.ts'
 import { makePace } from './pace.ts'
 import { printAccount } from './print-account.ts'
@@ -14,11 +17,13 @@ import { makeProgress } from './progress.ts'
 import { walk } from './raw-walk.ts'
 import { isAllRelayed } from './relay-work.ts'
 import { readReports } from './reports.ts'
+import { serverMsOf, waitForFires } from './schedule-work.ts'
+import { CLOCK_QUEUE } from './scheduled.ts'
 import { totalsOf, watchUntilSettled } from './settling.ts'
 import { NAMESPACE, Stage } from './stage.ts'
 
-// `npm run demo`: imports cities as jobs and writes them as documents while workers, a relay and Redis are killed; then gives an account
-// of every job, document and event.
+// `npm run demo`: imports cities as jobs and writes them as documents, while schedules fire and workers, relays, a scheduler and Redis
+// are killed; then gives an account of every job, document, event, indexed document and fire.
 
 const options = parseOptions(process.argv)
 const startedAt = performance.now()
@@ -76,6 +81,7 @@ async function perform(stage: Stage, rows: readonly ImportRow[]): Promise<Accoun
       raw: stage.raw,
       workers: stage.workers,
       relays: stage.relays,
+      schedulers: stage.schedulers,
       sql: stage.documents.sql,
       postgresUrl: stage.documents.postgres.url,
       namespace: NAMESPACE,
@@ -129,7 +135,11 @@ async function perform(stage: Stage, rows: readonly ImportRow[]): Promise<Accoun
     importing,
     writing,
     watchUntilSettled({
-      counts: () => stage.moca.queue.counts(),
+      // Schedules go on for ever: what they enqueue is looked at apart.
+      counts: async () => {
+        const { [CLOCK_QUEUE]: _, ...queues } = await stage.moca.queue.counts()
+        return queues
+      },
       importedRows: () => importedRows,
       writtenCities: () => writtenCities,
       isImportOver: () => isImportOver && isWritingOver,
@@ -143,8 +153,12 @@ async function perform(stage: Stage, rows: readonly ImportRow[]): Promise<Accoun
 }
 
 async function giveAccount(stage: Stage, expectation: Expectation, deeds: Deeds): Promise<Account> {
-  const { directory, raw } = stage
-  if (!options.keep) deeds.failures.push(...(await stage.stopProcesses()))
+  const { directory, raw, documents } = stage
+  await waitForIndex(documents.sql)
+  const untilMs = await serverMsOf(raw)
+  await waitForFires(directory.fires, untilMs)
+  const verified = await mocaVerify({ redisUrl: stage.redis.url, postgresUrl: documents.postgres.url })
+  deeds.failures.push(...(await stage.stopProcesses()))
   return makeAccount({
     expectation,
     journal: await readJournal(directory.journals),
@@ -152,36 +166,43 @@ async function giveAccount(stage: Stage, expectation: Expectation, deeds: Deeds)
     walk: await walk(raw, NAMESPACE),
     counts: await stage.moca.queue.counts(),
     reports: await readReports(directory.reports),
-    recorded: await stage.documents.evidence(),
+    recorded: await documents.evidence(),
+    fires: { ledger: await readFireLedger(directory.fires), fromMs: stage.firesFromMs, untilMs },
+    verified,
     ...deeds,
     seconds: Math.round(elapsedSeconds() * 10) / 10,
   })
 }
 
-function announce({ directory, redis, workers, relays, documents }: Stage): void {
+function announce({ directory, redis, crews, documents }: Stage): void {
   if (process.env['REDIS_URL']) console.log('REDIS_URL is not used: this demo kills its Redis.')
   if (process.env['DATABASE_URL']) console.log('DATABASE_URL is not used: this demo has its own PostgreSQL.')
   console.log(`Redis ${redis.url} (append-only file, fsync always), process ${redis.pid}`)
   console.log(`PostgreSQL ${documents.postgres.url}, process ${documents.postgres.pid}`)
-  for (const { name, pid } of [...relays, ...workers]) console.log(`${name}, process ${pid}`)
+  for (const { name, pid } of crews.flatMap(({ running }) => running)) console.log(`${name}, process ${pid}`)
   console.log(`Files of this run: ${directory.path}`)
 }
 
 async function leave(stage: Stage): Promise<void> {
   const { jobs } = await stage.moca.queue.list({ status: 'dead', limit: 1 })
+  const { redis, documents, directory } = stage
   const pids = await stage.leaveRunning()
-  const { url, port } = stage.redis
   console.log(`
-Redis and the workers are left running. To look around:
-  export REDIS_URL=${url} MOCA_NAMESPACE=${NAMESPACE}
-  node src/cli/main.ts queue status
-  node src/cli/main.ts queue list --status dead
-  node src/cli/main.ts queue inspect ${jobs[0]?.id ?? 'JOB_ID'}
-  node src/cli/main.ts verify
-  redis-cli -p ${port} XRANGE '{moca:${NAMESPACE}}:boots' - +
-  ls ${stage.directory.path}/*
+Redis, PostgreSQL and two processes of each kind are left running. To look around:
+  export REDIS_URL=${redis.url} DATABASE_URL=${documents.postgres.url}
+  alias moca='node src/cli/main.ts --config demo/moca.config.ts'
+  moca status
+  moca events tail
+  moca search query pari
+  moca search status
+  moca scheduler list-jobs
+  moca queue list --status dead
+  moca queue inspect ${jobs[0]?.id ?? 'JOB_ID'}
+  moca verify
+  redis-cli -p ${redis.port} XRANGE '{moca:${NAMESPACE}}:boots' - +
+  ls ${directory.path}/*
 To end it:
-  kill ${pids.toReversed().join(' ')} && rm -r ${stage.directory.path}`)
+  kill ${pids.join(' ')}; sleep 5; rm -r ${directory.path} ${documents.postgres.dir}`)
 }
 
 function interrupted(): Promise<never> {

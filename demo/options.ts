@@ -1,6 +1,14 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 
-export const FAULTS = ['entry-deleted', 'order-swapped', 'redis-rewound', 'log-row-deleted', 'events-swapped'] as const
+export const FAULTS = [
+  'entry-deleted',
+  'order-swapped',
+  'redis-rewound',
+  'log-row-deleted',
+  'events-swapped',
+  'index-document-dropped',
+  'fire-doubled',
+] as const
 export type Fault = (typeof FAULTS)[number]
 
 export interface DemoOptions {
@@ -14,14 +22,14 @@ export interface DemoOptions {
 export function parseOptions(argv: readonly string[]): DemoOptions {
   const command = new Command('npm run demo --')
     .description(
-      'Imports cities as jobs and documents while workers, a relay and Redis are killed, and checks that nothing was lost.',
+      'Imports cities as jobs and documents while workers, relays, a scheduler and Redis are killed, and checks that nothing was lost.',
     )
     .option('--documents <n>', 'cities to import', wholeNumber, 20_000)
     .addOption(
       new Option('--plant <fault>', 'do damage behind the back of Moca; the account must find it').choices(FAULTS),
     )
     .option('--json <file>', 'write the account to a file')
-    .option('--keep', 'leave Redis and the workers running afterwards', false)
+    .option('--keep', 'leave everything running afterwards, to look around', false)
     .parse([...argv])
   return command.opts<DemoOptions>()
 }

@@ -6,7 +6,7 @@ const PROBLEMS_SHOWN = 8
 
 /** The account for people. */
 export function printAccount(account: Account): void {
-  const { jobs, documents, events, redis, kills, problems } = account
+  const { jobs, documents, events, search, schedules, redis, kills, problems } = account
   const lines: [string, number | string][] = [
     ['rows refused by the schema', jobs.refused],
     ['jobs accepted', jobs.accepted],
@@ -23,6 +23,14 @@ export function printAccount(account: Account): void {
     ['lost', events?.lost ?? 0],
     ['out of order', events?.outOfOrder ?? 0],
     ['delivered more than once', events?.duplicated ?? 0],
+    ['documents in the index', search?.indexed ?? 0],
+    ['missing there', search?.missing ?? 0],
+    ['stale', search?.stale ?? 0],
+    ['orphaned', search?.orphaned ?? 0],
+    ['instants of schedules due', schedules?.due ?? 0],
+    ['fired', schedules?.fired ?? 0],
+    ['missed', schedules?.missed ?? 0],
+    ['doubled', schedules?.doubled ?? 0],
     ['restarts of Redis', redis.restarts],
     ['lost by Redis', redis.lostByRedis],
     ['reported as lost by Moca', redis.reportedByMoca],
@@ -31,8 +39,8 @@ export function printAccount(account: Account): void {
   ]
   console.log('\nAccount')
   for (const [name, value] of lines) console.log(`  ${name.padEnd(28)}${String(value).padStart(9)}`)
-  for (const { process, signal, atSeconds } of kills)
-    console.log(`  ${atSeconds.toFixed(1).padStart(5)} s  ${signal} to ${process}`)
+  for (const { process, signal, as, atSeconds } of kills)
+    console.log(`  ${atSeconds.toFixed(1).padStart(5)} s  ${signal} to ${process}${as ? ` (${as})` : ''}`)
   for (const [kind, all] of Map.groupBy(problems, (problem) => problem.kind)) printProblems(kind, all)
   console.log(account.ok ? '\nIt adds up.' : '\nIt does NOT add up.')
 }

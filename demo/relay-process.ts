@@ -1,23 +1,17 @@
 import { pino } from 'pino'
 import { runOutboxProcess } from '../src/processes/outbox.ts'
-import type { RunDirectory } from './run-directory.ts'
+import config from './moca.config.ts'
+import type { ProcessSettings } from './demo-process.ts'
 
-/** What a relay process is told on its command line. */
-export interface RelaySettings {
-  readonly name: string
-  readonly namespace: string
-  readonly redisUrl: string
-  readonly postgresUrl: string
-  readonly directory: RunDirectory
-}
+// Relays the log, and keeps the search index while no other process does.
 
-const { name, namespace, redisUrl, postgresUrl } = JSON.parse(process.argv[2] ?? '{}') as RelaySettings
+const { name, redisUrl, postgresUrl } = JSON.parse(process.argv[2] ?? '{}') as ProcessSettings
 const log = pino({ name, base: { pid: process.pid } })
 const stop = new AbortController()
 process.once('SIGTERM', () => stop.abort())
 
 await runOutboxProcess({
-  input: { namespace, redis: { url: redisUrl }, postgres: { url: postgresUrl }, outbox: { lease: '3s' } },
+  input: { ...config, redis: { url: redisUrl }, postgres: { url: postgresUrl } },
   log,
   stop: stop.signal,
 })

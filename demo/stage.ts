@@ -1,23 +1,25 @@
-import { spawn } from 'node:child_process'
 import { rm } from 'node:fs/promises'
 import { createMoca, type Moca } from '../src/index.ts'
 import { type RedisServer, startRedis } from '../test/support/redis-server.ts'
 import { waitFor } from '../test/support/wait-for.ts'
-import { DemoProcess } from './demo-process.ts'
 import type { ImportRow } from './cities.ts'
+import { Crew } from './crew.ts'
 import { DocumentStage } from './documents/document-stage.ts'
+import { indexWriterOf } from './index-work.ts'
 import { type Journal, openJournal } from './journal.ts'
+import config from './moca.config.ts'
 import { openRaw, type RawRedis } from './raw-redis.ts'
 import { makeRunDirectory, type RunDirectory } from './run-directory.ts'
-import type { RelaySettings } from './relay-process.ts'
-import type { WorkerSettings } from './worker-process.ts'
+import { leaderOf, serverMsOf } from './schedule-work.ts'
+import { CLOCK_QUEUE } from './scheduled.ts'
 
-export const NAMESPACE = 'demo'
-const WORKERS = 4
-const RELAYS = 2
+export const NAMESPACE = config.namespace ?? 'default'
+/** Of each kind. */
+const PROCESSES = 2
 const LATE_MS = 6_000
 const WORKER = new URL('worker-process.ts', import.meta.url)
 const RELAY = new URL('relay-process.ts', import.meta.url)
+const SCHEDULER = new URL('scheduler-process.ts', import.meta.url)
 
 // Nothing that Redis confirmed may be missing after it was killed: fsync before every answer. No rewriting of the file in
 // between: one copy of it is then one state.
@@ -28,15 +30,30 @@ export class Stage {
   readonly directory: RunDirectory
   readonly redis: RedisServer
   readonly raw: RawRedis
-  readonly workers: readonly DemoProcess[]
+  readonly workers: Crew
   readonly documents: DocumentStage
-  readonly relays: readonly DemoProcess[]
+  readonly relays: Crew
+  readonly schedulers: Crew
+  /** Schedules fired at this instant already, by Redis's clock (ms since 1970). */
+  readonly firesFromMs: number
   /** The importer's. */
   readonly moca: Moca
   readonly journal: Journal
 
   private constructor(
-    parts: Pick<Stage, 'directory' | 'redis' | 'raw' | 'workers' | 'documents' | 'relays' | 'moca' | 'journal'>,
+    parts: Pick<
+      Stage,
+      | 'directory'
+      | 'redis'
+      | 'raw'
+      | 'workers'
+      | 'documents'
+      | 'relays'
+      | 'schedulers'
+      | 'firesFromMs'
+      | 'moca'
+      | 'journal'
+    >,
   ) {
     this.directory = parts.directory
     this.redis = parts.redis
@@ -44,6 +61,8 @@ export class Stage {
     this.workers = parts.workers
     this.documents = parts.documents
     this.relays = parts.relays
+    this.schedulers = parts.schedulers
+    this.firesFromMs = parts.firesFromMs
     this.moca = parts.moca
     this.journal = parts.journal
   }
@@ -52,35 +71,27 @@ export class Stage {
   static async open(rows: readonly ImportRow[], signal: AbortSignal): Promise<Stage> {
     const directory = await makeRunDirectory()
     const redis = await startRedis({ dir: directory.redis, fsync: 'always', args: REDIS_ARGS })
-    const workers: DemoProcess[] = []
-    const relays: DemoProcess[] = []
+    const crews: Crew[] = []
     let documents: DocumentStage | undefined
     try {
       documents = await DocumentStage.open({ directory, namespace: NAMESPACE, rows, lateMs: LATE_MS })
-      const postgresUrl = documents.postgres.url
-      for (let n = 1; n <= WORKERS; n++) {
-        const name = `worker-${n}`
-        const settings: WorkerSettings = { name, namespace: NAMESPACE, redisUrl: redis.url, directory }
-        workers.push(new DemoProcess(WORKER, settings))
+      const { url: postgresUrl } = documents.postgres
+      const start = (program: URL) => {
+        const crew = new Crew(program, { redisUrl: redis.url, postgresUrl, directory })
+        crews.push(crew)
+        for (let n = 1; n <= PROCESSES; n++) crew.start()
+        return crew
       }
-      for (let n = 1; n <= RELAYS; n++) {
-        const name = `relay-${n}`
-        const settings: RelaySettings = { name, namespace: NAMESPACE, redisUrl: redis.url, postgresUrl, directory }
-        relays.push(new DemoProcess(RELAY, settings))
-      }
+      const parts = { workers: start(WORKER), relays: start(RELAY), schedulers: start(SCHEDULER) }
       const raw = await openRaw(redis.url)
       const journal = await openJournal(directory.journals, 'importer')
-      const moca = createMoca({ namespace: NAMESPACE, redis: { url: redis.url }, postgres: { url: postgresUrl } })
-      const areThere = async () => (await raw.send<number>('HLEN', `{moca:${NAMESPACE}}:workers`)) === WORKERS
-      await waitFor(async () => signal.aborted || (await areThere()), {
-        timeoutMs: 30_000,
-        describe: `${WORKERS} workers to register (their logs are in ${directory.logs})`,
-      })
-      await documents.relaysAreThere(RELAYS, signal)
+      const moca = createMoca({ ...config, redis: { url: redis.url }, postgres: { url: postgresUrl } })
+      await everybodyIsThere(raw, documents, directory, signal)
+      const firesFromMs = await serverMsOf(raw)
       signal.throwIfAborted()
-      return new Stage({ directory, redis, raw, workers, documents, relays, moca, journal })
+      return new Stage({ directory, redis, raw, documents, ...parts, firesFromMs, moca, journal })
     } catch (error) {
-      for (const process of [...workers, ...relays]) await process.kill()
+      for (const crew of crews) await crew.kill()
       await documents?.close()
       await redis.stop()
       if (signal.aborted) await rm(directory.path, { recursive: true, force: true })
@@ -88,54 +99,42 @@ export class Stage {
     }
   }
 
-  /** Ends relays and workers as a deployment would; what did not end cleanly. */
+  get crews(): readonly Crew[] {
+    return [this.schedulers, this.relays, this.workers]
+  }
+
+  /** Ends all processes as a deployment would, those that make jobs first; which did not end cleanly. */
   async stopProcesses(): Promise<string[]> {
-    const running = [...this.relays, ...this.workers].filter(({ isRunning }) => isRunning)
-    await Promise.all(running.map((process) => process.stop()))
-    return running
-      .filter(({ ending }) => ending !== 'exit code 0')
-      .map(({ name, ending }) => `${name} ended with ${ending}`)
+    const problems = await this.schedulers.stop()
+    const isIdle = async () => {
+      const { waiting = 0, active = 0, delayed = 0 } = (await this.moca.queue.counts())[CLOCK_QUEUE] ?? {}
+      return waiting + active + delayed === 0
+    }
+    await waitFor(isIdle, { timeoutMs: 10_000, intervalMs: 20 }).catch(() => {}) // the account will name what is left
+    for (const stopped of await Promise.all([this.relays.stop(), this.workers.stop()])) problems.push(...stopped)
+    return problems
   }
 
   /** Ends everything. Files go too, unless they are to be looked at. */
   async close({ keepFiles }: { keepFiles: boolean }): Promise<void> {
-    await Promise.all([...this.relays, ...this.workers].map((process) => process.stop(5_000)))
+    await Promise.all(this.crews.map((crew) => crew.stop(5_000)))
     await this.#closeOwn()
     await this.documents.close()
     await this.redis.stop()
     if (!keepFiles) await rm(this.directory.path, { recursive: true, force: true })
   }
 
-  /**
-   * Leaves workers and Redis behind; relays and PostgreSQL end. Redis was bound to the life of this process, so it is started once more, on its own: the
-   * workers take that like any other restart. Returns the process ids.
-   */
+  /** Leaves the servers behind, with as many processes of each kind as before. Returns the process ids, those of the servers last. */
   async leaveRunning(): Promise<number[]> {
-    await Promise.all(this.relays.map((relay) => relay.stop()))
+    const { redis, documents } = this
+    const processes = this.crews.flatMap((crew) => Array.from({ length: PROCESSES }, () => crew.start()))
+    await everybodyIsThere(this.raw, documents, this.directory, AbortSignal.timeout(60_000))
     await this.#closeOwn()
-    await this.documents.close()
-    await this.redis.stop()
-    const settings = [
-      '--bind',
-      '127.0.0.1',
-      '--port',
-      String(this.redis.port),
-      '--dir',
-      this.directory.redis,
-      '--save',
-      '',
-    ]
-    const durability = ['--appendonly', 'yes', '--appendfsync', 'always']
-    const server = spawn('sh', ['-c', 'exec redis-server "$@"', 'redis', ...settings, ...durability], {
-      stdio: 'ignore',
-      detached: true,
-    })
-    server.unref()
-    const raw = await waitFor(() => openRaw(this.redis.url), { describe: 'Redis to run on its own' })
-    raw.close()
-    const running = this.workers.filter((worker) => worker.isRunning)
-    for (const worker of running) worker.release()
-    return [server.pid as number, ...running.map(({ pid }) => pid)]
+    for (const process of processes) process.release()
+    const servers = [redis.pid, documents.postgres.pid]
+    redis.release()
+    await documents.release()
+    return [...processes, ...servers.map((pid) => ({ pid }))].flatMap(({ pid }) => pid ?? [])
   }
 
   async #closeOwn(): Promise<void> {
@@ -143,4 +142,24 @@ export class Stage {
     await this.moca.close()
     await this.journal.close()
   }
+}
+
+/** Workers have registered, relays share the lanes, one of them keeps the index, and one of the schedulers leads. */
+async function everybodyIsThere(
+  raw: RawRedis,
+  documents: DocumentStage,
+  { logs }: RunDirectory,
+  signal: AbortSignal,
+): Promise<void> {
+  const workers = async () => raw.send<number>('HLEN', `{moca:${NAMESPACE}}:workers`)
+  const until = (what: string, isSo: () => Promise<boolean>) =>
+    waitFor(async () => signal.aborted || (await isSo()), {
+      timeoutMs: 30_000,
+      intervalMs: 50,
+      describe: `${what} (their logs are in ${logs})`,
+    })
+  await until(`${PROCESSES} workers to register`, async () => (await workers()) >= PROCESSES)
+  await documents.relaysAreThere(PROCESSES, signal)
+  await until('a relay to keep the search index', async () => (await indexWriterOf(documents.sql)) !== undefined)
+  await until('a scheduler to lead', async () => (await leaderOf(raw, NAMESPACE)) !== undefined)
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Expectation, ReportContent } from '../cities.ts'
+import type { FireLine } from '../fire-ledger.ts'
 import type { JournalLine } from '../journal.ts'
 import type { LedgerLine } from '../ledger.ts'
 import type { Finding, FoundJob, Place, RawWalk } from '../raw-walk.ts'
@@ -37,7 +38,9 @@ interface Run {
   reportedLost: number
   boots: number
   reports: Map<string, ReportContent>
-  evidence: Writable<Pick<Evidence, 'kills' | 'stoppedPid' | 'redisRestarts' | 'failures' | 'rewind' | 'recorded'>>
+  evidence: Writable<
+    Pick<Evidence, 'kills' | 'stoppedPid' | 'redisRestarts' | 'failures' | 'rewind' | 'recorded' | 'fires' | 'verified'>
+  >
 }
 
 function goodRun(): Run {
@@ -485,6 +488,7 @@ describe('what came by the log', () => {
       ],
       postgres: {
         documents: [{ cityId: 1, version: 1, ...ULM }],
+        index: [{ id: '1', fields: { name: ULM.name, country: ULM.country, population: ULM.population, version: 1 } }],
         counters: new Map(),
         log: [{ seq: 1, kind: 'event', id: 'e', type: 'City.created', subject: 'City:1', number: 1 }],
         positions: [],
@@ -504,6 +508,13 @@ describe('what came by the log', () => {
     assert.deepEqual(relay(run), [['not-tried', 'a relay']])
     run.evidence.kills = [...run.evidence.kills, { process: 'relay-1', signal: 'SIGKILL', atSeconds: 4 }]
     assert.deepEqual(relay(run), [])
+    const index = (run: Run) => problemsOf(run).filter(([, id]) => id === 'the search index')
+    assert.deepEqual(index(run), [['not-tried', 'the search index']])
+    run.evidence.kills = [
+      ...run.evidence.kills,
+      { process: 'relay-2', signal: 'SIGKILL', atSeconds: 5, as: 'indexing' },
+    ]
+    assert.deepEqual(index(run), [])
   })
 
   test('counts what the stopped worker handed in of it, too', () => {
@@ -591,4 +602,93 @@ describe('what came by the log', () => {
       ['count', 'count', 'lost-by-redis', 'loss-misreported'],
     )
   })
+})
+
+describe('what schedules fired', () => {
+  const FROM_MS = 1_800_000_000_000
+  const fire = (schedule: string, afterMs: number, id = `clock.0.g${schedule}${afterMs}`): FireLine => {
+    const instantMs = FROM_MS + afterMs
+    return { schedule, instantMs, id, queue: 'clock', pid: 11, us: 5_000, outcome: 'succeeded' }
+  }
+
+  /** Fifteen seconds: five instants of one schedule, three of the other. */
+  function withFires(): Run & { fires: FireLine[] } {
+    const pulse = [3_000, 6_000, 9_000, 12_000, 15_000].map((ms) => fire('pulse', ms))
+    const fires = [...pulse, ...[5_000, 10_000, 15_000].map((ms) => fire('census', ms))]
+    const run = goodRun()
+    run.evidence.kills = [
+      ...run.evidence.kills,
+      { process: 'scheduler-1', signal: 'SIGKILL', atSeconds: 4, as: 'leading' },
+    ]
+    run.evidence.fires = { ledger: fires, fromMs: FROM_MS, untilMs: FROM_MS + 15_500 }
+    run.counters['clock'] = { accepted: 8, completed: 8 }
+    return { ...run, fires }
+  }
+
+  test('adds up when each instant had one job, also one that was done twice', () => {
+    const run = withFires()
+    run.fires.push(fire('pulse', 3_000))
+    assert.deepEqual(problemsOf(run), [])
+    assert.deepEqual(account(run).schedules, { due: 8, fired: 8, missed: 0, doubled: 0 })
+  })
+
+  test('is not counted before the beginning and after the end, whatever it is', () => {
+    const run = withFires()
+    run.fires.push(fire('pulse', -3_000), fire('pulse', 18_000))
+    run.counters['clock'] = { accepted: 10, completed: 10 }
+    assert.deepEqual(problemsOf(run), [])
+    assert.equal(account(run).schedules?.due, 8)
+  })
+
+  test('lacks an instant, the first and the last included', () => {
+    const run = withFires()
+    run.fires.splice(0, 1)
+    run.fires.splice(-1, 1)
+    run.counters['clock'] = { accepted: 6, completed: 6 }
+    assert.deepEqual(problemsOf(run), [
+      ['fire-missed', 'pulse 2027-01-15T08:00:03.000Z'],
+      ['fire-missed', 'census 2027-01-15T08:00:15.000Z'],
+    ])
+    assert.deepEqual(account(run).schedules, { due: 8, fired: 6, missed: 2, doubled: 0 })
+  })
+
+  test('has two jobs of one instant', () => {
+    const run = withFires()
+    run.fires.push(fire('census', 10_000, 'clock.0.1-1'))
+    run.counters['clock'] = { accepted: 9, completed: 9 }
+    assert.deepEqual(problemsOf(run), [['fire-doubled', 'census 2027-01-15T08:00:10.000Z']])
+    assert.equal(account(run).schedules?.doubled, 1)
+  })
+
+  test('has an instant again under the same id: Redis counts one job more than there are ids', () => {
+    const run = withFires()
+    run.fires.push(fire('census', 10_000))
+    run.counters['clock'] = { accepted: 9, completed: 9 }
+    assert.deepEqual(
+      problemsOf(run).map(([kind]) => kind),
+      ['count', 'count'],
+    )
+  })
+
+  test('has an instant that the schedule does not have, and a schedule that nobody defined', () => {
+    const run = withFires()
+    run.fires.push(fire('pulse', 4_000), fire('other', 3_000))
+    run.counters['clock'] = { accepted: 10, completed: 10 }
+    assert.deepEqual(problemsOf(run), [
+      ['fire-unexpected', 'pulse 2027-01-15T08:00:04.000Z'],
+      ['fire-unexpected', 'other 2027-01-15T08:00:03.000Z'],
+    ])
+  })
+
+  test('proves little when the scheduler that led was not killed', () => {
+    const run = withFires()
+    run.evidence.kills = run.evidence.kills.filter(({ as }) => as !== 'leading')
+    assert.deepEqual(problemsOf(run), [['not-tried', 'the schedules']])
+  })
+})
+
+test('what moca verify found by itself is in the account', () => {
+  const run = goodRun()
+  run.evidence.verified = [{ id: 'document_missing City 17', expected: 'a document of this row', found: 'none' }]
+  assert.deepEqual(problemsOf(run), [['verify', 'document_missing City 17']])
 })

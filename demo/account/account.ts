@@ -1,6 +1,8 @@
 import { type Evidence, gatherFacts, type Kill } from './evidence.ts'
 import { judgeAcceptance } from './judge-acceptance.ts'
 import { judgeCounters } from './judge-counters.ts'
+import { judgeFires, type ScheduleTotals } from './judge-fires.ts'
+import type { SearchTotals } from './judge-index.ts'
 import { judgeJobs } from './judge-jobs.ts'
 import { judgeKills } from './judge-kills.ts'
 import { judgeLoss } from './judge-loss.ts'
@@ -30,6 +32,9 @@ export interface Account {
   /** Where something was written to PostgreSQL. */
   readonly documents?: DocumentTotals
   readonly events?: EventTotals
+  readonly search?: SearchTotals
+  /** Where there were schedules. */
+  readonly schedules?: ScheduleTotals
   readonly kills: readonly Kill[]
   readonly redis: {
     readonly restarts: number
@@ -49,6 +54,7 @@ export function makeAccount(evidence: Evidence): Account {
   const { jobs, successes, places } = facts
   const overtaken = outOfOrder(jobs.values(), ledger)
   const recorded = evidence.recorded && makeRecordedAccount({ ...evidence.recorded, walk })
+  const fires = evidence.fires && judgeFires(evidence.fires)
   const problems: Problem[] = [
     ...judgeJobs(facts, expectation),
     ...overtaken.map(describe),
@@ -59,6 +65,8 @@ export function makeAccount(evidence: Evidence): Account {
     ...judgeReports(evidence),
     ...judgeKills(evidence),
     ...(recorded?.problems ?? []),
+    ...(fires?.problems ?? []),
+    ...(evidence.verified ?? []).map((finding): Problem => ({ kind: 'verify', ...finding })),
   ]
   const count = (isCounted: (id: string) => boolean) => [...jobs.keys()].filter(isCounted).length
   return {
@@ -72,7 +80,8 @@ export function makeAccount(evidence: Evidence): Account {
       outOfOrder: overtaken.length,
       refused: facts.refused.size,
     },
-    ...(recorded && { documents: recorded.documents, events: recorded.events }),
+    ...(recorded && { documents: recorded.documents, events: recorded.events, search: recorded.search }),
+    ...(fires && { schedules: fires.totals }),
     kills: evidence.kills,
     redis: {
       restarts: evidence.redisRestarts,

@@ -1,15 +1,18 @@
 import type { Expectation, ReportContent } from '../cities.ts'
 import type { JournalLine } from '../journal.ts'
 import type { LedgerLine } from '../ledger.ts'
-import type { FoundJob, Place, RawWalk } from '../raw-walk.ts'
+import type { Finding, FoundJob, Place, RawWalk } from '../raw-walk.ts'
 import { type AcceptedJob, acceptedJobs } from './accepted-jobs.ts'
+import { type IndirectJobs, indirectJobs, isIndirect } from './indirect-jobs.ts'
+import type { FireEvidence } from './judge-fires.ts'
 import type { RecordedEvidence } from './recorded-account.ts'
-import { isRelayed, type RelayedJobs, relayedJobs } from './relayed-jobs.ts'
 
 export interface Kill {
   readonly process: string
   readonly signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'
   readonly atSeconds: number
+  /** What it was doing beside what its name says: the search index was its, or the lead of the schedulers. */
+  readonly as?: 'indexing' | 'leading'
 }
 
 /** Redis was put back to an older state on purpose. */
@@ -43,6 +46,10 @@ export interface Evidence {
   readonly rewind?: Rewind | undefined
   /** Where something was written to PostgreSQL, and recorded with it. */
   readonly recorded?: Omit<RecordedEvidence, 'walk'>
+  /** Where there were schedules. */
+  readonly fires?: FireEvidence
+  /** From Moca, while everything ran: what `moca verify` found. */
+  readonly verified?: readonly Finding[]
   /** What the demo had planned to do and could not. */
   readonly failures: readonly string[]
   readonly seconds: number
@@ -58,8 +65,8 @@ export interface Facts {
   readonly successes: ReadonlyMap<string, number>
   readonly failures: ReadonlyMap<string, number>
   readonly places: ReadonlyMap<string, FoundJob>
-  /** By queue, what came by the log: it is in Moca's counters, too. */
-  readonly relayed: ReadonlyMap<string, RelayedJobs>
+  /** By queue, what came by the log and of schedules: it is in Moca's counters, too. */
+  readonly indirect: ReadonlyMap<string, IndirectJobs>
   /** Ids that Redis had accepted and, put back to an older state, did not know any more. */
   readonly forgotten: ReadonlySet<string>
   /** Jobs in the journals that Redis does not count as accepted. */
@@ -69,17 +76,16 @@ export interface Facts {
 export function gatherFacts(evidence: Evidence): Facts {
   const { journal, ledger, walk } = evidence
   const { jobs, refused, unplanned } = acceptedJobs(journal, ledger)
-  const { recorded } = evidence
-  const relayed = relayedJobs(recorded?.ledger ?? [], recorded ? walk.jobs : [])
-  const all = jobs.size + relayed.values().reduce((sum, { accepted }) => sum + accepted, 0)
+  const indirect = indirectJobs([...(evidence.recorded?.ledger ?? []), ...(evidence.fires?.ledger ?? [])], walk.jobs)
+  const all = jobs.size + indirect.values().reduce((sum, { accepted }) => sum + accepted, 0)
   return {
     jobs,
     refused,
     unplanned,
     successes: countLines(ledger, 'succeeded'),
     failures: countLines(ledger, 'failed'),
-    places: new Map(walk.jobs.filter((job) => !isRelayed(job)).map((job) => [job.id, job])),
-    relayed,
+    places: new Map(walk.jobs.filter((job) => !isIndirect(job)).map((job) => [job.id, job])),
+    indirect,
     forgotten: forgottenJobs(evidence, jobs),
     lostByRedis: Math.max(0, all - acceptedByRedis(walk)),
   }

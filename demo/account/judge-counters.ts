@@ -15,7 +15,7 @@ export function judgeCounters({ walk, counts }: Evidence, facts: Facts): Problem
     }
     const count = (counter: string) => counters[counter] ?? 0
     const ofQueue = known.filter((job) => job.queue === name)
-    const { accepted = 0, completed = 0 } = facts.relayed.get(name) ?? {}
+    const { accepted = 0, completed = 0 } = facts.indirect.get(name) ?? {}
     check('accepted by Moca, of those in the journals', ofQueue.length + accepted, count('accepted'))
     check('completed by Moca, of those in the ledgers', ofQueue.filter(isDone).length + completed, count('completed'))
     const inRedis = Object.values(places).reduce((sum, n) => sum + n, 0)

@@ -7,6 +7,8 @@ export function judgeKills(evidence: Evidence): Problem[] {
   const { kills, ledger, stoppedPid, redisRestarts, walk, failures } = evidence
   const isRedis = ({ process }: Kill) => process === 'redis'
   const isRelay = ({ process }: Kill) => process.startsWith('relay')
+  const isIndexing = ({ as }: Kill) => as === 'indexing'
+  const isLeading = ({ as }: Kill) => as === 'leading'
   const isWorker = ({ process }: Kill) => process.startsWith('worker')
   const hasHappened = (whom: (kill: Kill) => boolean, signal: Kill['signal']) =>
     kills.some((kill) => kill.signal === signal && whom(kill))
@@ -23,6 +25,14 @@ export function judgeKills(evidence: Evidence): Problem[] {
   ]
   if (evidence.recorded)
     wanted.push(['a relay', 'SIGKILL while it had batches under way', hasHappened(isRelay, 'SIGKILL')])
+  if (evidence.recorded)
+    wanted.push([
+      'the search index',
+      'SIGKILL to its writer while documents were under way',
+      hasHappened(isIndexing, 'SIGKILL'),
+    ])
+  if (evidence.fires)
+    wanted.push(['the schedules', 'SIGKILL to the scheduler that led', hasHappened(isLeading, 'SIGKILL')])
   if (evidence.recorded && evidence.rewind)
     wanted.push(['the log', 'to be sent again in part', evidence.recorded.postgres.sentAgain > 0])
   const missing = wanted.filter(([, , isTrue]) => !isTrue)

@@ -40,4 +40,11 @@ export type ProblemKind =
   | 'event-not-retried' // of a bad row, and died before its attempts were used up
   | 'event-out-of-order'
   | 'event-unknown' // delivered, and recorded by no committed transaction, or for somebody else
+  | 'index-missing' // in the table, and not in the search index
+  | 'index-stale' // in the search index otherwise than in the table
+  | 'index-orphaned' // in the search index alone
+  | 'fire-missed' // an instant of a schedule for which no handler has run
+  | 'fire-doubled' // an instant for which there was more than one job
+  | 'fire-unexpected' // a job of an instant that the schedule does not have
+  | 'verify' // what `moca verify` found by itself
   | 'position' // PostgreSQL and Redis say otherwise how far a lane has come

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { DeliveryLine } from '../delivery-ledger.ts'
-import type { LoggedRow, PostgresState } from '../documents/read-postgres.ts'
+import type { FoundDocument, IndexedDocument, LoggedRow, PostgresState } from '../documents/read-postgres.ts'
 import type { CityDocument, DocumentChange, Recording, TransactionLine } from '../documents/transaction-journal.ts'
 import type { FoundJob, Place, RawPosition } from '../raw-walk.ts'
 import { ALERT_RAISED, ALERTS_TOPIC, COUNTRIES_TOPIC, COUNTRY_CHANGED, TALLY } from '../recorded.ts'
@@ -17,6 +17,8 @@ interface Run {
   journal: TransactionLine[]
   postgres: {
     documents: Writable<PostgresState['documents'][number]>[]
+    /** Default: as the documents are. */
+    index?: IndexedDocument[]
     counters: Map<string, number>
     log: LoggedRow[]
     positions: { lane: number; n: number; digest: string }[]
@@ -186,10 +188,14 @@ function found(type: string, key: string, place: Place, id = `default.0.g${place
   return { id, queue: 'default', type, key, place, where: 'somewhere' }
 }
 
+function indexed({ cityId, name, country, population, version }: FoundDocument): IndexedDocument {
+  return { id: String(cityId), fields: { name, country, population, version } }
+}
+
 function account({ journal, postgres, ledger, jobs, positions }: Run): RecordedAccount {
   return makeRecordedAccount({
     journal,
-    postgres: { ...postgres, sentAgain: 4 },
+    postgres: { ...postgres, index: postgres.index ?? postgres.documents.map(indexed), sentAgain: 4 },
     ledger,
     walk: { jobs, positions },
     dying: new Set(['City:3']),
@@ -213,11 +219,12 @@ function lineOf(run: Run, route: string, subject: string, number: number): Writa
 }
 
 test('the account of a run in which all that was committed arrived adds up', () => {
-  const { documents, events, sentAgain, problems } = account(goodRun())
+  const { documents, events, search, sentAgain, problems } = account(goodRun())
   assert.deepEqual(problems, [])
   assert.deepEqual(documents, { committed: 5, inTable: 5, lost: 0 })
   // The deletion is for two subscriptions.
   assert.deepEqual(events, { recorded: 14, delivered: 15, lost: 0, duplicated: 0, outOfOrder: 0 })
+  assert.deepEqual(search, { indexed: 5, missing: 0, stale: 0, orphaned: 0 })
   assert.equal(sentAgain, 4)
 })
 
@@ -259,6 +266,33 @@ describe('of documents, the account names', () => {
       ['count', 'country:DE'],
       ['count', 'country:FR'],
     ])
+  })
+})
+
+describe('of the search index, the account names', () => {
+  test('a document that is missing, one of an older version, and one without a row', () => {
+    const run = goodRun()
+    const [, ...others] = run.postgres.documents
+    run.postgres.index = others.map((row) => indexed(row.cityId === 3 ? { ...row, version: 1, population: 1 } : row))
+    run.postgres.index.push(indexed({ cityId: 1, version: 2, ...ULM }))
+    assert.deepEqual(problemsOf(run), [
+      ['index-missing', 'City 2'],
+      ['index-stale', 'City 3'],
+      ['index-orphaned', 'City 1'],
+    ])
+    assert.deepEqual(account(run).search, { indexed: 5, missing: 1, stale: 1, orphaned: 1 })
+  })
+
+  test('one of the right version that holds something else', () => {
+    const run = goodRun()
+    run.postgres.index = run.postgres.documents.map((row) => indexed(row.cityId === 4 ? { ...row, name: 'Um' } : row))
+    assert.deepEqual(problemsOf(run), [['index-stale', 'City 4']])
+  })
+
+  test('all documents where there is no index', () => {
+    const run = goodRun()
+    run.postgres.index = []
+    assert.equal(account(run).search.missing, 5)
   })
 })
 

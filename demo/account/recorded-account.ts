@@ -5,6 +5,7 @@ import type { RawWalk } from '../raw-walk.ts'
 import { readCommitted } from './committed.ts'
 import { type EventTotals, judgeDeliveries } from './judge-deliveries.ts'
 import { type DocumentTotals, judgeDocuments } from './judge-documents.ts'
+import { judgeIndex, type SearchTotals } from './judge-index.ts'
 import { judgeLog } from './judge-log.ts'
 import { judgePositions } from './judge-positions.ts'
 import { judgeTransactions } from './judge-transactions.ts'
@@ -28,6 +29,7 @@ export interface RecordedEvidence {
 export interface RecordedAccount {
   readonly documents: DocumentTotals
   readonly events: EventTotals
+  readonly search: SearchTotals
   /** Rows that Moca says it sent again, because Redis had forgotten them. */
   readonly sentAgain: number
   readonly problems: readonly Problem[]
@@ -38,15 +40,18 @@ export function makeRecordedAccount(evidence: RecordedEvidence): RecordedAccount
   const { journal, postgres, ledger, walk, dying, lateMs } = evidence
   const committed = readCommitted(journal)
   const documents = judgeDocuments(committed, postgres)
+  const search = judgeIndex(postgres)
   const events = judgeDeliveries({ committed, log: postgres.log, ledger, places: walk.jobs, dying })
   return {
     documents: documents.totals,
     events: events.totals,
+    search: search.totals,
     sentAgain: postgres.sentAgain,
     problems: [
       ...documents.problems,
       ...judgeLog(committed, postgres.log),
       ...events.problems,
+      ...search.problems,
       ...judgePositions(postgres.positions, walk.positions),
       ...judgeTransactions(journal, committed, { lateMs }),
     ],

@@ -1,16 +1,13 @@
 import { readFile } from 'node:fs/promises'
-import { defineDoctype } from '../../src/doctype/doctype.ts'
 import { Capture } from '../../src/outbox/capture.ts'
 import { migrate } from '../../src/outbox/migrations.ts'
 import { Subscriptions } from '../../src/outbox/subscriptions.ts'
 import { PostgresConnection } from '../../src/postgres/connection.ts'
-import { DOCTYPE } from '../recorded.ts'
+import { City } from '../app.ts'
 import { SUBSCRIPTIONS } from '../subscriptions.ts'
 
 const SCHEMA = 'moca'
 const MAX_BYTES = 1_048_576
-
-const City = defineDoctype({ name: DOCTYPE, table: 'city', key: 'city_id' })
 
 /**
  * Makes the tables of the application and those of Moca. Every change of a city is captured from then on, and the subscriptions get what

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import { Client } from 'pg'
+import { requirePostgres, resolveConfig } from '../../src/config/config.ts'
 import { createMoca } from '../../src/index.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { matches } from '../../src/events/fan-out.ts'
@@ -9,18 +11,23 @@ import type { LogRow } from '../../src/outbox/log-row.ts'
 import { Relay } from '../../src/outbox/relay.ts'
 import { Subscribers } from '../../src/outbox/subscribers.ts'
 import { PostgresConnection } from '../../src/postgres/connection.ts'
+import { Database } from '../../src/postgres/database.ts'
+import { searchIndexesOf } from '../../src/search-indexes.ts'
+import { SearchSync } from '../../src/search/search-sync.ts'
 import { LedgerSink } from '../../test/support/ledger-sink.ts'
 import { waitFor } from '../../test/support/wait-for.ts'
 import { makeRecordedAccount, type RecordedAccount } from '../account/recorded-account.ts'
 import { readRows } from '../cities.ts'
 import type { DeliveryLine } from '../delivery-ledger.ts'
 import { plantInLog } from '../faults.ts'
+import { waitForIndex } from '../index-work.ts'
+import demoConfig from '../moca.config.ts'
 import { type EnvelopeFacts, identify, type Numbered } from '../recorded.ts'
 import { SUBSCRIPTIONS } from '../subscriptions.ts'
 import { makeRunDirectory } from '../run-directory.ts'
 import { DocumentStage } from './document-stage.ts'
 
-// Real writers, a real log and real relays; the sink stands for Redis and the handlers.
+// Real writers, a real log, real relays and a real search index; the sink stands for Redis and the handlers.
 
 const NAMESPACE = 'written'
 const LATE_MS = 400
@@ -29,10 +36,18 @@ class Scene {
   readonly sink = new LedgerSink('queue')
   readonly stage: DocumentStage
   readonly #relays: readonly Relay<readonly LogRow[]>[]
+  readonly #database: Database
+  readonly #sync: SearchSync
 
   private constructor(stage: DocumentStage) {
     this.stage = stage
     this.#relays = [0, 1].map(() => this.#relay())
+    const config = resolveConfig({ ...demoConfig, namespace: NAMESPACE, postgres: { url: stage.postgres.url } })
+    this.#database = new Database({ ...requirePostgres(config, 'The index'), name: 'moca:search' })
+    this.#sync = new SearchSync({
+      indexes: searchIndexesOf(config, this.#database, silentLogger),
+      log: silentLogger,
+    })
   }
 
   static async open(t: TestContext, cities: number): Promise<Scene> {
@@ -41,10 +56,11 @@ class Scene {
     const rows = readRows(cities)
     const scene = new Scene(await DocumentStage.open({ directory, namespace: NAMESPACE, rows, lateMs: LATE_MS }))
     t.after(async () => {
-      await Promise.all(scene.#relays.map((relay) => relay.stop()))
+      await Promise.all([...scene.#relays, scene.#sync].map((service) => service.stop()))
+      await scene.#database.close()
       await scene.stage.close()
     })
-    for (const relay of scene.#relays) relay.start()
+    for (const service of [...scene.#relays, scene.#sync]) service.start()
     return scene
   }
 
@@ -53,7 +69,7 @@ class Scene {
     await this.stage.write({ outbox: moca.outbox, pace, onProgress: () => {}, signal: t.signal })
   }
 
-  /** When all rows of the log have come to the sink. */
+  /** When all rows of the log have come to the sink, and all documents to the index. */
   async account(): Promise<RecordedAccount> {
     const logged = async () => (await this.stage.evidence()).postgres.log.length
     await waitFor(async () => new Set(this.sink.ids).size >= (await logged()), {
@@ -61,6 +77,13 @@ class Scene {
       intervalMs: 100,
       describe: () => `all rows of the log to arrive; ${this.sink.rows.length} have`,
     })
+    const sql = new Client({ connectionString: this.stage.postgres.url })
+    await sql.connect()
+    try {
+      await waitForIndex(sql)
+    } finally {
+      await sql.end()
+    }
     return makeRecordedAccount({
       ...(await this.stage.evidence()),
       ledger: this.sink.rows.flatMap(toLines),

@@ -100,6 +100,13 @@ export class DocumentStage {
     }
   }
 
+  /** Lets the server live on after the demo. */
+  async release(): Promise<void> {
+    await this.#journal.close()
+    await this.sql.end().catch(() => {})
+    this.postgres.release()
+  }
+
   /** Ends the server. */
   async close(): Promise<void> {
     await this.#journal.close()

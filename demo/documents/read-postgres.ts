@@ -1,5 +1,5 @@
 import { Client } from 'pg'
-import { type EnvelopeFacts, identify, type Numbered } from '../recorded.ts'
+import { DOCTYPE, type EnvelopeFacts, identify, type Numbered } from '../recorded.ts'
 import type { CityDocument } from './transaction-journal.ts'
 
 // What stands in PostgreSQL, read by plain SQL. Imports nothing of Moca, on purpose: it shares no mistake with it.
@@ -7,6 +7,12 @@ import type { CityDocument } from './transaction-journal.ts'
 export interface FoundDocument extends CityDocument {
   readonly cityId: number
   readonly version: number
+}
+
+/** A row of the search index. */
+export interface IndexedDocument {
+  readonly id: string
+  readonly fields: Readonly<Record<string, unknown>>
 }
 
 /** A row of Moca's log. */
@@ -26,6 +32,8 @@ export interface LanePosition {
 
 export interface PostgresState {
   readonly documents: readonly FoundDocument[]
+  /** The search index; empty where none was built. */
+  readonly index: readonly IndexedDocument[]
   /** Subject -> how many were counted. */
   readonly counters: ReadonlyMap<string, number>
   readonly log: readonly LoggedRow[]
@@ -44,11 +52,15 @@ export async function readPostgres(url: string): Promise<PostgresState> {
     // One instant for all of it.
     await rows('begin isolation level repeatable read read only')
     const counters = await rows<Numbered>('select subject, value as number from counter')
+    const [live] = await rows<{ id: number }>(
+      `select id from moca.search_generation where index_name = '${DOCTYPE}' and is_live`,
+    )
     const [resent] = await rows<{ rows: string }>('select coalesce(sum(rows), 0) as rows from moca.resent')
     return {
       documents: await rows<FoundDocument>(
         'select city_id as "cityId", name, country, population, longitude, latitude, version from city',
       ),
+      index: live ? await rows<IndexedDocument>(`select id, fields from moca.search_document_${live.id}`) : [],
       counters: new Map(counters.map(({ subject, number }) => [subject, number])),
       log: (await rows<RawRow>('select seq, kind, id, type, payload from moca.outbox order by seq')).map(toLogged),
       positions: await rows<LanePosition>(

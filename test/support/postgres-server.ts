@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { Client } from 'pg'
 import { programEnvironment } from '../../src/config/environment.ts'
 import type { PostgresBinaries } from '../../src/processes/dev/embedded-postgres.ts'
-import { isAlive, startWatched } from '../../src/processes/dev/watched-server.ts'
+import { isAlive, release, startWatched } from '../../src/processes/dev/watched-server.ts'
 import { copyData, fillData } from './postgres-data.ts'
 import { findPostgres, type PostgresKind } from './postgres-binaries.ts'
 import { waitFor } from './wait-for.ts'
@@ -197,6 +197,11 @@ export class PostgresServer {
       intervalMs: 2,
       describe: `PostgreSQL ${child.pid} to end on ${signal}`,
     })
+  }
+
+  /** Lets the server live on after this process, which must not stop it then. */
+  release(): void {
+    if (this.#child) release(this.#child)
   }
 
   /** Ends the server cleanly, if it still runs, and starts it again with the same port, directory and settings. */

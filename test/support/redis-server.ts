@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { isAlive, startWatched } from '../../src/processes/dev/watched-server.ts'
+import { isAlive, release, startWatched } from '../../src/processes/dev/watched-server.ts'
 import { waitFor } from './wait-for.ts'
 
 // A real Redis for tests, the demo and the benchmarks: a child process of its own, in a directory of its own, which does not outlive the
@@ -123,6 +123,11 @@ export class RedisServer {
       intervalMs: 2,
       describe: `redis-server ${child.pid} to end on ${signal}`,
     })
+  }
+
+  /** Lets the server live on after this process, which must not stop it then. */
+  release(): void {
+    if (this.#child) release(this.#child)
   }
 
   /** Ends the server cleanly, if it still runs, and starts it again with the same port, directory and settings. */

@@ -51,6 +51,12 @@ export function startWatched(options: WatchedServerOptions): ChildProcess {
   return child
 }
 
+/** Lets a server live on after the process that started it. */
+export function release(child: ChildProcess): void {
+  const watcher = child.stdio[3] as Writable
+  watcher.end('done\n')
+}
+
 export function isAlive(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null
 }

@@ -1,24 +1,31 @@
-import type { DeliveryLine } from '../delivery-ledger.ts'
 import type { FoundJob } from '../raw-walk.ts'
 import { TALLY } from '../recorded.ts'
+import { TICK } from '../scheduled.ts'
 
-/** Jobs of one queue that came by the log, by the word of handlers and of Redis. What never came is judged with the deliveries. */
-export interface RelayedJobs {
+/** Jobs of one queue that no producer of the demo enqueued, by the word of handlers and of Redis. */
+export interface IndirectJobs {
   readonly accepted: number
   readonly completed: number
 }
 
-/** Whether a job in Redis came by the log. */
-export function isRelayed({ type }: Pick<FoundJob, 'type'>): boolean {
-  return type.startsWith('event:') || type === TALLY
+/** What a handler wrote down of such a job. */
+export interface IndirectLine {
+  readonly id: string
+  readonly queue: string
+  readonly outcome: 'succeeded' | 'failed'
 }
 
-/** By queue. */
-export function relayedJobs(
-  ledger: readonly DeliveryLine[],
+/** Whether a job in Redis came by the log, or of a schedule. */
+export function isIndirect({ type }: Pick<FoundJob, 'type'>): boolean {
+  return type.startsWith('event:') || type === TALLY || type === TICK
+}
+
+/** By queue. What never came is judged with deliveries and fires. */
+export function indirectJobs(
+  ledger: readonly IndirectLine[],
   places: readonly FoundJob[],
-): ReadonlyMap<string, RelayedJobs> {
-  const standing = places.filter(isRelayed)
+): ReadonlyMap<string, IndirectJobs> {
+  const standing = places.filter(isIndirect)
   const isStanding = new Set(standing.map(({ id }) => id))
   const queues = new Map<string, { accepted: Set<string>; completed: Set<string> }>()
   const of = (queue: string) => {
