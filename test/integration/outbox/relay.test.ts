@@ -61,7 +61,7 @@ test('looks less often when there has been nothing for a while, and at its usual
   await waitFor(() => sink.ids.includes(first as string), { describe: 'the first event' })
   await waitFor(() => isPace(20), { describe: 'its usual pace' })
   aheadMs = 6_000
-  await waitFor(() => isPace(160), { describe: 'the pace of a quiet log' })
+  await waitFor(() => isPace(320), { describe: 'the pace of a quiet log' })
   const [second] = await scene.record([{ key: 'b' }])
   await waitFor(() => sink.ids.includes(second as string), { describe: 'the second event' })
   await waitFor(() => isPace(20), { describe: 'its usual pace again' })
