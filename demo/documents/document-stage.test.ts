@@ -71,15 +71,10 @@ class Scene {
 
   /** When all rows of the log have come to the sink, and all documents to the index. */
   async account(): Promise<RecordedAccount> {
-    const logged = async () => (await this.stage.evidence()).postgres.log.length
-    await waitFor(async () => new Set(this.sink.ids).size >= (await logged()), {
-      timeoutMs: 20_000,
-      intervalMs: 100,
-      describe: () => `all rows of the log to arrive; ${this.sink.rows.length} have`,
-    })
     const sql = new Client({ connectionString: this.stage.postgres.url })
     await sql.connect()
     try {
+      await this.#everythingHasArrived(sql)
       await waitForIndex(sql)
     } finally {
       await sql.end()
@@ -99,6 +94,24 @@ class Scene {
         ),
       },
     })
+  }
+
+  async #everythingHasArrived(sql: Client): Promise<void> {
+    let missing: readonly { readonly id: string; readonly seq: string; readonly lane: number }[] = []
+    await waitFor(
+      async () => {
+        const arrived = new Set(this.sink.ids)
+        const { rows } = await sql.query<(typeof missing)[number]>('select id, seq, lane from moca.outbox')
+        missing = rows.filter(({ id }) => !arrived.has(id))
+        return missing.length === 0
+      },
+      {
+        timeoutMs: 60_000,
+        intervalMs: 50,
+        describe: () =>
+          `all rows of the log to arrive; ${this.sink.rows.length} have, not ${JSON.stringify(missing.slice(0, 20))}`,
+      },
+    )
   }
 
   #relay(): Relay<readonly LogRow[]> {
