@@ -199,6 +199,7 @@ Redis, PostgreSQL and two processes of each kind are left running. To look aroun
   moca queue list --status dead
   moca queue inspect ${jobs[0]?.id ?? 'JOB_ID'}
   moca verify
+  moca verify --drill
   redis-cli -p ${redis.port} XRANGE '{moca:${NAMESPACE}}:boots' - +
   ls ${directory.path}/*
 To end it:

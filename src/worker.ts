@@ -1,4 +1,5 @@
 import { ConfigError } from './errors.ts'
+import { canaryHandlers } from './events/canary.ts'
 import type { JobHandler } from './job/job.ts'
 import { withAttemptHooks } from './job/job-hooks.ts'
 import type { Logger } from './logger.ts'
@@ -41,8 +42,8 @@ export function createWorker(moca: Moca, options: WorkerOptions): Worker {
   const config = { ...moca.config, worker: { ...moca.config.worker, ...given } }
   const served = resolveQueues(config, queues ?? [...new Set(handlers.map(({ job }) => job.queue))])
   const log = logger ?? moca.log
-  const hooked = withAttemptHooks(handlers, config.hooks.attempt)
-  const made = new Worker({ config, handlers: hooked, queues: served, losses: moca.losses, log })
+  const all = [...canaryHandlers, ...withAttemptHooks(handlers, config.hooks.attempt)]
+  const made = new Worker({ config, handlers: all, queues: served, losses: moca.losses, log })
   tellUnserved(config, handlers, served, log)
   return made
 }

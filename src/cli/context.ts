@@ -1,6 +1,7 @@
 import { type MocaConfig, requirePostgres, resolveConfig } from '../config/config.ts'
 import { overrideEnvironment } from '../config/environment.ts'
 import { type LoadedConfig, loadConfig } from '../config/load-config.ts'
+import type { ConfigInput } from '../config/options.ts'
 import { ConnectionError, MocaError } from '../errors.ts'
 import { systemClock } from '../clock.ts'
 import { createMoca, type Moca } from '../moca.ts'
@@ -94,12 +95,12 @@ export class Context {
     }
   }
 
-  /** Connects as an application does, and closes the connections afterwards. */
-  async withMoca<T>(use: (moca: Moca) => Promise<T>): Promise<T> {
+  /** Connects as an application does, and closes the connections afterwards. `instead`: in place of what the configuration says. */
+  async withMoca<T>(use: (moca: Moca) => Promise<T>, instead: ConfigInput = {}): Promise<T> {
     const { input } = await this.loadConfig()
     const probe = await this.#open() // an application would go on trying
     probe.destroy()
-    const moca = createMoca(input)
+    const moca = createMoca({ ...input, ...instead })
     try {
       return await use(await moca.connect())
     } finally {

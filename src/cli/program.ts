@@ -96,8 +96,19 @@ function describeProgram({ output }: Context, choose: Choose): Command {
       '--since <instant>',
       'read recorded batches again from then on, an instant or a time ago (default: all that are kept)',
     )
-    .addHelpText('after', examples('moca verify', 'moca verify --since 1h', 'moca verify --queue critical --json'))
-    .action((options, command) => choose(command, (context) => verify(context, options)))
+    .option('--drill', 'send canaries through event, job and index instead, and show how long they take')
+    .option('--within <time>', 'with --drill: how long a canary may take (default: 30s)')
+    .addHelpText(
+      'after',
+      examples('moca verify', 'moca verify --since 1h', 'moca verify --queue critical --json', 'moca verify --drill'),
+    )
+    .action(({ drill, within, ...options }, command) =>
+      choose(command, async (context) => {
+        if (!drill && within === undefined) return verify(context, options)
+        const { runDrill } = await import('./verify-drill.ts')
+        return runDrill(context, { ...options, isDrill: drill === true, within })
+      }),
+    )
   program
     .command('migrate')
     .description("make Moca's schema in PostgreSQL, or bring it to what this release needs")

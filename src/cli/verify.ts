@@ -1,6 +1,4 @@
-import { SchemaError } from '../errors.ts'
 import { silentLogger } from '../logger.ts'
-import { requireSchema } from '../outbox/migrations.ts'
 import type { SinkPositions } from '../outbox/sinks/sink-positions.ts'
 import { searchIndexesOf } from '../search-indexes.ts'
 import { accountIndexes, type IndexesAccount, type IndexFinding } from '../verify/index-account.ts'
@@ -14,6 +12,7 @@ import { parseInstant } from './flag-values.ts'
 import { formatCount } from './format.ts'
 import { tableOfIndexes } from './index-table.ts'
 import { requireKnownQueue } from './known-queue.ts'
+import { withOutboxIfAny } from './outbox-if-any.ts'
 import { withSinks } from './outbox-sinks.ts'
 import type { Output } from './output.ts'
 
@@ -63,19 +62,9 @@ async function accountRecorded(
   sinks: readonly SinkPositions[],
   since: Date | undefined,
 ): Promise<{ readonly outbox: OutboxAccount; readonly search: IndexesAccount } | undefined> {
-  const config = await context.config()
-  const { namespace, postgres, outbox } = config
-  if (postgres.url === undefined) return undefined
-  const { schema } = postgres
-  return context.withDatabase('moca verify', async (database) => {
-    try {
-      await requireSchema(database, { schema, namespace })
-    } catch (error) {
-      // The application's own database, in which Moca has nothing.
-      if (!(error instanceof SchemaError) || error.facts.problem !== 'missing') throw error
-      context.output.note(`No outbox is looked at: ${error.message}`)
-      return undefined
-    }
+  return withOutboxIfAny(context, 'moca verify', async (database, config) => {
+    const { postgres, outbox } = config
+    const { schema } = postgres
     return {
       outbox: await accountOutbox({ database, schema, sinks, retentionMs: outbox.retention.ageMs, since }),
       search: await accountIndexes(searchIndexesOf(config, database, silentLogger)),

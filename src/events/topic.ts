@@ -10,6 +10,7 @@ export const NOTIFICATIONS = 'moca.notifications'
 export const KNOWN_TOPICS: ReadonlyMap<string, string> = new Map([
   [DOC_EVENTS, 'changes of documents'],
   ['moca.audit.log', "reserved for operators' actions; nothing is published to it yet"],
+  ['moca.canary', 'what moca verify --drill sends'],
   [NOTIFICATIONS, 'what a person should hear of: dead letters, losses, parked keys'],
   ['moca.meta.changes', 'reserved for applications'],
   ['moca.integration.outbox', 'reserved for applications'],

@@ -117,6 +117,13 @@ from ${this.#table} where index_name = $1`
     return { waiting: row?.waiting ?? 0, parked: row?.parked ?? 0, oldestAt: row?.oldestAt ?? undefined }
   }
 
+  /** What is noted of one document; undefined: nothing. */
+  async find(docname: string): Promise<{ readonly isParked: boolean; readonly error: string | undefined } | undefined> {
+    const text = `select parked_at is not null as parked, error from ${this.#table} where index_name = $1 and docname = $2`
+    const [row] = await this.#database.query<{ parked: boolean; error: string | null }>(text, [this.#position, docname])
+    return row && { isParked: row.parked, error: row.error ?? undefined }
+  }
+
   /** The index is no more. */
   async forget(): Promise<void> {
     await this.#database.query(`delete from ${this.#table} where index_name = $1`, [this.#position])
