@@ -3,7 +3,7 @@ import type { IndexHook } from '../doctype/index-hook.ts'
 import type { ProjectionContext } from '../doctype/search-options.ts'
 import type { OwnedHook } from '../hook.ts'
 import type { Logger } from '../logger.ts'
-import type { Queryable } from '../postgres/connection.ts'
+import type { Database } from '../postgres/database.ts'
 import { type ChangeFeed, type FeedSource, type FeedStanding, positionOf } from './change-feed.ts'
 import { DirtyDocuments } from './dirty-documents.ts'
 import { IndexWriter, type WriterProgress } from './index-writer.ts'
@@ -15,7 +15,7 @@ import type { SearchDocument, SearchEngine } from './search-engine.ts'
 export interface SearchIndexDeps {
   readonly engine: SearchEngine
   readonly doctype: SearchedDoctype
-  readonly database: Queryable
+  readonly database: Pick<Database, 'query' | 'transaction'>
   readonly schema: string
   readonly feeds: FeedSource
   /** Unique to the process, and telling people which one it is. */
@@ -42,7 +42,7 @@ export class SearchIndex {
   readonly #hooks: readonly OwnedHook<IndexHook>[]
   readonly #context: ProjectionContext
   readonly #findUncaptured: SearchIndexDeps['findUncaptured']
-  readonly #database: Queryable
+  readonly #database: Pick<Database, 'query' | 'transaction'>
   readonly #schema: string
 
   constructor(deps: SearchIndexDeps) {
