@@ -14,7 +14,7 @@ import {
 } from '../../test/support/search-scene.ts'
 import { waitFor } from '../../test/support/wait-for.ts'
 import { defineDoctype } from '../doctype/doctype.ts'
-import type { Logger } from '../logger.ts'
+import { type Logger, silentLogger } from '../logger.ts'
 import { migrate } from '../outbox/migrations.ts'
 import { PostgresConnection } from '../postgres/connection.ts'
 import { rebuildIndex } from './rebuild.ts'
@@ -158,12 +158,28 @@ test('a wrong statement in a projection parks nothing: the index stands still an
   })
   await prepareCities(scene, doctype)
   await scene.database.query('create table helper ()')
+  const told: string[] = []
+  const tell = (_facts: object, message: string) => void told.push(message)
+  const log = { ...silentLogger, info: tell, warn: tell }
   const index = openIndex(t, scene, { doctype })
-  const sync = startSync(t, [index])
+  let tries = 0
+  const take = index.take.bind(index)
+  index.take = (generation) => {
+    tries++
+    return take(generation)
+  }
+  const sync = startSync(t, [index], log)
   await waitUntilLive(index)
   await scene.database.query("drop table helper; insert into city values (1, 'a')")
   await waitFor(() => sync.health()[0]?.state === 'failing', { describe: 'it to say that it fails' })
   assert.match(sync.health()[0]?.reason ?? '', /helper/)
+  const triesSoFar = tries
+  await waitFor(() => tries >= triesSoFar + 3, { describe: 'it to be tried a few times' })
+  assert.equal(sync.health()[0]?.state, 'failing')
+  assert.deepEqual(
+    told.filter((message) => message.includes('followed again')),
+    [],
+  )
   await scene.database.query('create table helper ()')
   await waitFor(async () => (await idsOf(index, 'a')).length === 1, { describe: 'it to go on' })
   const { generation = '' } = (await index.engine.live('City')) ?? {}
@@ -357,6 +373,49 @@ test('a rebuild that was ended goes on where it was; with another definition it 
   assert.equal((await index.engine.listGenerations('City')).length, 1)
 })
 
+test('a rebuild that dies between the swap and its note leaves an index that is followed', async (t) => {
+  const scene = await openScene(t)
+  await prepareCities(scene)
+  const index = openIndex(t, scene)
+  startSync(t, [index])
+  await waitUntilLive(index)
+  const before = (await index.engine.live('City'))?.generation
+  const engine = (real: SearchEngine): SearchEngine => ({
+    ...methodsOf(real),
+    swap: async (...args) => {
+      await real.swap(...args)
+      throw new Error('killed')
+    },
+  })
+  await assert.rejects(rebuildIndex(openIndex(t, scene, { engine })), /killed/)
+  assert.notEqual((await index.engine.live('City'))?.generation, before)
+  await scene.database.query("insert into city values (1, 'Bern')")
+  await waitFor(async () => (await idsOf(index, 'bern')).length === 1, { describe: 'Bern to be found' })
+  assert.deepEqual(await differencesOf(index), SAME)
+  await rebuildIndex(openIndex(t, scene))
+  assert.equal((await index.engine.listGenerations('City')).length, 1)
+})
+
+/** The engine as an object of its own, of which parts can be replaced. */
+function methodsOf(real: SearchEngine): SearchEngine {
+  return {
+    name: real.name,
+    ordersBy: real.ordersBy,
+    create: (...args) => real.create(...args),
+    live: (...args) => real.live(...args),
+    listGenerations: (...args) => real.listGenerations(...args),
+    swap: (...args) => real.swap(...args),
+    drop: (...args) => real.drop(...args),
+    submit: (...args) => real.submit(...args),
+    settle: (...args) => real.settle(...args),
+    readRevs: (...args) => real.readRevs(...args),
+    readPage: (...args) => real.readPage(...args),
+    count: (...args) => real.count(...args),
+    query: (...args) => real.query(...args),
+    close: () => real.close(),
+  }
+}
+
 /** An engine whose tickets settle later, whose batches fail whole without saying why, and that knows no versions. */
 function slowEngine(real: SearchEngine, isBad: (id: string) => boolean): SearchEngine {
   const outcomes = new Map<Ticket, TicketOutcome | Promise<TicketOutcome>>()
@@ -369,18 +428,9 @@ function slowEngine(real: SearchEngine, isBad: (id: string) => boolean): SearchE
     return (await real.settle([ticket], 0))[0] as TicketOutcome
   }
   return {
+    ...methodsOf(real),
     name: 'slow',
     ordersBy: 'arrival',
-    create: (...args) => real.create(...args),
-    live: (...args) => real.live(...args),
-    listGenerations: (...args) => real.listGenerations(...args),
-    swap: (...args) => real.swap(...args),
-    drop: (...args) => real.drop(...args),
-    readRevs: (...args) => real.readRevs(...args),
-    readPage: (...args) => real.readPage(...args),
-    count: (...args) => real.count(...args),
-    query: (...args) => real.query(...args),
-    close: () => real.close(),
     submit: async (each) => {
       const ticket = `t${outcomes.size}`
       const outcome = last.then(() => apply(each))

@@ -89,9 +89,8 @@ export class SearchSync {
   async #serve(index: SearchIndex, signal: AbortSignal, onWorking: () => void): Promise<boolean> {
     const live = await index.engine.live(index.name)
     if (!live) return this.#build(index, signal)
-    const rebuild = await index.rebuilds.find(index.name)
     // It is being replaced: the rebuild follows the log for the new one.
-    if (rebuild?.wantsLive && (await isWorkedOn(index, rebuild.generation))) return false
+    if (await isAskedFor(index, live.generation)) return false
     const feed = await index.take(live.generation)
     if (!feed) {
       this.#tell(index.name, 'waiting')
@@ -103,8 +102,7 @@ export class SearchSync {
       const writer = await index.writer(live.generation, feed, (progress) =>
         this.#deps.onProgress?.(index.name, progress),
       )
-      this.#tell(index.name, 'following')
-      onWorking()
+      let isWorking = false
       let waitMs = SHORTEST_WAIT_MS
       let lookAtMs = 0
       while (!signal.aborted) {
@@ -113,6 +111,12 @@ export class SearchSync {
           lookAtMs = this.#clock.monotonicMs() + LOOK_AT_CONTROL_MS
         }
         const isBusy = await writer.step()
+        // Only now: what fails at its first step stands still all the time.
+        if (!isWorking) {
+          isWorking = true
+          this.#tell(index.name, 'following')
+          onWorking()
+        }
         waitMs = isBusy ? SHORTEST_WAIT_MS : Math.min(waitMs * 1.5, LONGEST_WAIT_MS)
         if (!isBusy || waitMs === SHORTEST_WAIT_MS) await this.#clock.wait(waitMs, signal)
       }
@@ -164,12 +168,16 @@ export class SearchSync {
 
 /** Whether another generation is live, or a rebuild asks for this one. */
 async function mustLetGo(index: SearchIndex, generation: string): Promise<boolean> {
-  const [live, rebuild] = await Promise.all([index.engine.live(index.name), index.rebuilds.find(index.name)])
-  if (live?.generation !== generation) return true
-  return rebuild !== undefined && rebuild.wantsLive && (await isWorkedOn(index, rebuild.generation))
+  const [live, isAsked] = await Promise.all([index.engine.live(index.name), isAskedFor(index, generation)])
+  return live?.generation !== generation || isAsked
 }
 
-/** Whether somebody alive works on a rebuild: one that was killed while it asked for the live index gets nothing. */
-async function isWorkedOn(index: SearchIndex, generation: string): Promise<boolean> {
-  return (await index.standing(generation))?.owner !== undefined
+/**
+ * Whether a rebuild that somebody alive works on asks for the live generation: one that was killed while it asked gets nothing. Nor does one
+ * that was killed after it had swapped: its own generation is the live one then, and who follows that would wait for himself.
+ */
+async function isAskedFor(index: SearchIndex, generation: string): Promise<boolean> {
+  const rebuild = await index.rebuilds.find(index.name)
+  if (!rebuild?.wantsLive || rebuild.generation === generation) return false
+  return (await index.standing(rebuild.generation))?.owner !== undefined
 }
