@@ -18,6 +18,8 @@ export interface IndexWriterDeps {
   readonly project: (rows: readonly NamedRow[]) => Promise<readonly SearchDocument[]>
   readonly log: Logger
   readonly clock?: Clock
+  /** Longest time for the projection of up to a thousand rows, ms. Default 5 minutes. */
+  readonly projectionMs?: number
   /** Told of each piece that is in the index, and of each document that was parked. */
   readonly onProgress?: (progress: WriterProgress) => void
 }
@@ -65,6 +67,10 @@ const DIRTY_AT_ONCE = 1_000
 const DIRTY_EVERY_MS = 500
 const EMBEDDING_AT_ONCE = 1_000
 const SETTLE_MS = 100
+/** So many rows are projected at once. */
+const MOST_PROJECTED = 1_000
+/** A projection that is not done by then hangs. It may wait for something else than the database, and will never be. */
+const PROJECTION_MS = 300_000
 /** Of a lease, renewed so often. */
 const RENEW_SHARE = 1 / 4
 /** Nothing is submitted in the last part of a lease: it might arrive when the index is another one's. */
@@ -232,7 +238,40 @@ export class IndexWriter {
   }
 
   async #project(rows: readonly NamedRow[]): Promise<Documents> {
-    return new Map((await this.#deps.project(rows)).map((each) => [each.id, each]))
+    const documents = new Map<string, SearchDocument>()
+    for (let from = 0; from < rows.length; from += MOST_PROJECTED) {
+      const part = rows.slice(from, from + MOST_PROJECTED)
+      for (const document of await this.#meanwhileAlive(this.#deps.project(part), part.length))
+        documents.set(document.id, document)
+    }
+    return documents
+  }
+
+  /**
+   * Says that this writer is alive while a projection works, which may take longer than a lease: another writer would take the index, take as
+   * long, and lose it likewise.
+   */
+  async #meanwhileAlive<T>(projection: Promise<T>, rows: number): Promise<T> {
+    const { doctype, leaseMs, projectionMs = PROJECTION_MS } = this.#deps
+    const isOver = new AbortController()
+    const deadline = this.#clock.monotonicMs() + projectionMs
+    const keep = async (): Promise<never> => {
+      for (;;) {
+        await this.#clock.wait(Math.min(leaseMs * RENEW_SHARE, projectionMs), isOver.signal)
+        if (isOver.signal.aborted) throw new Error('The projection is done')
+        if (this.#clock.monotonicMs() >= deadline) {
+          throw new DefinitionError(
+            `search.project of doctype ${doctype.name} was not done with ${rows} rows within ${projectionMs / 1000} s: it hangs, or does too much`,
+          )
+        }
+        await this.keepLease()
+      }
+    }
+    try {
+      return await Promise.race([projection, keep()])
+    } finally {
+      isOver.abort()
+    }
   }
 
   async #submit(docnames: readonly string[], documents: Documents): Promise<Piece[]> {

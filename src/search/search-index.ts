@@ -22,6 +22,8 @@ export interface SearchIndexDeps {
   readonly owner: string
   readonly log: Logger
   readonly clock?: Clock
+  /** As of the writer. */
+  readonly projectionMs?: number
   /** Around the indexing of documents. Default: none. */
   readonly hooks?: readonly OwnedHook<IndexHook>[]
   /** Those of these doctypes whose changes are not recorded. */
@@ -39,6 +41,7 @@ export class SearchIndex {
   readonly owner: string
   readonly log: Logger
   readonly clock: Clock | undefined
+  readonly #projectionMs: number | undefined
   readonly #hooks: readonly OwnedHook<IndexHook>[]
   readonly #context: ProjectionContext
   readonly #findUncaptured: SearchIndexDeps['findUncaptured']
@@ -56,6 +59,7 @@ export class SearchIndex {
     this.owner = owner
     this.log = log
     this.clock = clock
+    this.#projectionMs = deps.projectionMs
     this.#hooks = hooks
     this.#context = { query: (text, values) => database.query(text, values) }
     this.#findUncaptured = deps.findUncaptured
@@ -109,6 +113,7 @@ export class SearchIndex {
       project: (rows) => this.project(rows),
       log: this.log,
       ...(this.clock && { clock: this.clock }),
+      ...(this.#projectionMs !== undefined && { projectionMs: this.#projectionMs }),
       ...(onProgress && { onProgress }),
     })
     await writer.prepare()

@@ -186,6 +186,81 @@ test('a wrong statement in a projection parks nothing: the index stands still an
   assert.equal((await index.dirty(generation).count()).parked, 0)
 })
 
+test('a projection gets a thousand rows at most, and may take longer than a lease though another process waits for the index', async (t) => {
+  const scene = await openScene(t)
+  let most = 0
+  let calls = 0
+  let isOver = false
+  let tries = 0
+  const doctype = defineDoctype({
+    ...CITY,
+    search: {
+      searchable: ['name'],
+      project: async (rows) => {
+        most = Math.max(most, rows.length)
+        if (rows.some(({ name }) => name === 'slow')) {
+          calls++
+          const before = tries
+          await waitFor(() => isOver || tries >= before + 4, { describe: 'the other one to try', timeoutMs: 20_000 })
+        }
+        return rows.map(({ name }) => ({ name }))
+      },
+    },
+  })
+  t.after(() => {
+    isOver = true
+  })
+  await prepareCities(scene, doctype)
+  // Far less than the other one's tries take.
+  const leaseMs = 600
+  const index = openIndex(t, scene, { doctype, owner: 'first', leaseMs })
+  startSync(t, [index])
+  await waitUntilLive(index)
+  await scene.database.query("insert into city select n, 'fine' from generate_series(1, 5000) n")
+  assert.deepEqual(await differencesOf(index), SAME)
+  assert.equal(most, 1_000)
+  const other = openIndex(t, scene, { doctype, owner: 'second', leaseMs })
+  const take = other.take.bind(other)
+  other.take = (generation) => {
+    tries++
+    return take(generation)
+  }
+  startSync(t, [other])
+  await waitFor(() => tries > 0, { describe: 'the other one to wait' })
+  await scene.database.query("insert into city values (10001, 'slow')")
+  await waitFor(async () => (await idsOf(index, 'slow')).length === 1, {
+    describe: 'it to be found',
+    timeoutMs: 20_000,
+  })
+  assert.equal(calls, 1)
+  const { generation = '' } = (await index.engine.live('City')) ?? {}
+  assert.equal((await index.standing(generation))?.owner, 'first')
+})
+
+test('a projection that hangs is given up and told, and the index goes on when it is mended', async (t) => {
+  const scene = await openScene(t)
+  let hangs = true
+  const doctype = defineDoctype({
+    ...CITY,
+    search: {
+      searchable: ['name'],
+      project: (rows) =>
+        hangs && rows.length > 0 ? new Promise(() => {}) : Promise.resolve(rows.map(({ name }) => ({ name }))),
+    },
+  })
+  await prepareCities(scene, doctype)
+  const index = openIndex(t, scene, { doctype, projectionMs: 200 })
+  const sync = startSync(t, [index])
+  await waitUntilLive(index)
+  await scene.database.query("insert into city values (1, 'a')")
+  await waitFor(() => sync.health()[0]?.state === 'failing', { describe: 'it to say that it fails' })
+  assert.match(sync.health()[0]?.reason ?? '', /search\.project of doctype City was not done with 1 rows within 0\.2 s/)
+  hangs = false
+  await waitFor(async () => (await idsOf(index, 'a')).length === 1, { describe: 'it to go on' })
+  const { generation = '' } = (await index.engine.live('City')) ?? {}
+  assert.equal((await index.dirty(generation).count()).parked, 0)
+})
+
 test('documents that embed another one are indexed again when it changes, in chunks, and where a statement finds them', async (t) => {
   const scene = await openScene(t)
   const country = defineDoctype({ name: 'Country', table: 'country', key: 'code' })

@@ -30,6 +30,7 @@ export interface SearchSceneOptions {
   /** Around the engine in PostgreSQL, or in place of it. */
   readonly engine?: (real: SearchEngine) => SearchEngine
   readonly leaseMs?: number
+  readonly projectionMs?: number
   readonly log?: Logger
   readonly owner?: string
   /** As whom to connect. Default: as the owner of everything. */
@@ -64,6 +65,7 @@ export function openIndex(t: TestContext, scene: OutboxScene, options: SearchSce
     feeds: new IndexFeeds({ connect: () => database.openConnection(), schema: 'moca', owner, leaseMs }),
     owner,
     log,
+    ...(options.projectionMs !== undefined && { projectionMs: options.projectionMs }),
     findUncaptured: async () => [],
   })
 }
