@@ -2,6 +2,21 @@
 
 /** Accents and the like of Latin, Greek, Cyrillic, Hebrew and Arabic. Elsewhere marks are vowels, and stay. */
 const ACCENTS = /[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670]/g
+/** Letters of which the mark is a part, so that Unicode does not take it off. */
+const STROKES: Readonly<Record<string, string>> = {
+  ß: 'ss',
+  æ: 'ae',
+  œ: 'oe',
+  þ: 'th',
+  ł: 'l',
+  ø: 'o',
+  đ: 'd',
+  ð: 'd',
+  ħ: 'h',
+  ŧ: 't',
+  ı: 'i',
+}
+const STROKE = /[ßæœþłøđðħŧı]/g
 const WORD = /[\p{L}\p{N}\p{M}]+/gu
 /** Written without spaces: where a word ends is for a dictionary to say. */
 const UNSPACED =
@@ -15,7 +30,8 @@ let segmenter: Intl.Segmenter | undefined
 /** Small letters without accents. */
 export function fold(text: string): string {
   if (ASCII.test(text)) return text.toLowerCase()
-  return text.normalize('NFKD').replaceAll(ACCENTS, '').normalize('NFC').toLowerCase().replaceAll(ACCENTS, '')
+  const plain = text.normalize('NFKD').replaceAll(ACCENTS, '').normalize('NFC').toLowerCase().replaceAll(ACCENTS, '')
+  return plain.replaceAll(STROKE, (letter) => STROKES[letter] ?? letter)
 }
 
 /** The words of a text, folded, in order. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { defineDoctype } from '../doctype/doctype.ts'
+import { defineDoctype, type Doctype } from '../doctype/doctype.ts'
 import { checkQuery, Search, type SearchQuery } from './search.ts'
 
 const SETTINGS = { searchable: ['name'], filterable: ['size'], sortable: ['size'], facets: ['country'] }
@@ -36,7 +36,15 @@ test('refuses what the definition does not declare, and what is no query, each w
     [{ filter: { size: [{}] } }, /filter.size must be a value/],
     [{ filter: { country: { gt: 'a' } } }, /a range of country needs it to be filterable/],
     [{ sort: 'name' }, /sort: "name" is no field of City/],
+    [{ filter: { size: Number.NaN } }, /filter.size must be a value.*numbers must be finite/],
+    [{ filter: { size: { lte: Number.POSITIVE_INFINITY } } }, /filter.size must be a value/],
+    [{ filter: { size: undefined } }, /filter.size must be a value/],
+    [{ filter: { size: Array.from({ length: 1_001 }, (_, n) => n) } }, /a list of up to 1000 values/],
     [{ sort: 'size:up' }, /sort must be 'field'/],
+    [{ sort: 5 }, /sort must be 'field'/],
+    [{ sort: null }, /sort must be 'field'/],
+    [{ sort: { size: 'desc' } }, /sort must be 'field'/],
+    [{ facets: null }, /facets must be a list/],
     [{ facets: ['size'] }, /facets: "size" is no field/],
     [{ facets: 'country' }, /facets must be a list/],
     [{ highlight: ['size'] }, /highlight: "size"/],
@@ -46,9 +54,20 @@ test('refuses what the definition does not declare, and what is no query, each w
   }
 })
 
+test('what is named twice counts once', () => {
+  const query = { facets: ['country', 'country'], sort: ['size:desc', 'size'] }
+  const { facets, sort } = checkQuery(query, SETTINGS, 'City')
+  assert.deepEqual(facets, ['country'])
+  assert.deepEqual(sort, [{ field: 'size', direction: 'desc' }])
+})
+
 test('a doctype that is not searched for is refused, as is a search without PostgreSQL', async () => {
   const city = defineDoctype({ name: 'City', table: 'city', key: 'id' })
   await assert.rejects(new Search(undefined).query(city), /Doctype City is not searched for/)
+  // Every text has a search.
+  for (const strange of ['City', undefined, null, 5]) {
+    await assert.rejects(new Search(undefined).query(strange as unknown as Doctype), /is not searched for/)
+  }
   const searched = defineDoctype({ name: 'City', table: 'city', key: 'id', search: { searchable: ['name'] } })
   await assert.rejects(new Search(undefined).query(searched), /Search needs PostgreSQL/)
 })

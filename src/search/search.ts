@@ -44,6 +44,7 @@ const RANGE: readonly string[] = ['gt', 'gte', 'lt', 'lte'] satisfies (keyof Ran
 const MOST_HITS = 1_000
 const LARGEST_OFFSET = 10_000
 const LONGEST_QUERY = 1_000
+const MOST_VALUES = 1_000
 
 /** Finds documents. */
 export class Search {
@@ -58,7 +59,7 @@ export class Search {
    * @example const { hits } = await moca.search.query(City, { q: 'pari', filter: { country: 'FR' }, sort: 'population:desc' })
    */
   async query(doctype: Doctype, query: SearchQuery = {}): Promise<SearchResult> {
-    if (!isSearched(doctype)) {
+    if (typeof doctype !== 'object' || doctype === null || !isSearched(doctype)) {
       throw new OptionError(`Doctype ${describeDoctype(doctype)} is not searched for: its definition has no search`, {
         option: 'doctype',
       })
@@ -68,6 +69,27 @@ export class Search {
     }
     return this.#engine.query(doctype.name, checkQuery(query, doctype.search, doctype.name))
   }
+}
+
+/**
+ * What a definition declares since the index was built is not in it: a filter would find nothing. Engines ask this of the generation that
+ * they query. Throws OptionError.
+ */
+export function requireBuilt(
+  { filter, sort, facets }: EngineQuery,
+  settings: Pick<IndexSettings, 'filterable' | 'sortable' | 'facets'>,
+  index: string,
+): void {
+  const known = new Set([...settings.filterable, ...settings.facets])
+  const missing =
+    Object.keys(filter).find((field) => !known.has(field)) ??
+    sort.find(({ field }) => !settings.sortable.includes(field))?.field ??
+    facets.find((field) => !settings.facets.includes(field))
+  if (missing === undefined) return
+  throw new OptionError(
+    `Field ${missing} was declared for that after the search index of ${index} was built: run moca search rebuild ${index}`,
+    { option: missing, index },
+  )
 }
 
 /** A query as engines take it. Throws OptionError. */
@@ -104,13 +126,21 @@ export function checkQuery(
   for (const [field, wanted] of Object.entries(filter)) requireFilter(field, wanted, filterable)
   requireFields('facets', facets, settings.facets)
   requireFields('highlight', highlight, searchable)
-  const sorts = (typeof sort === 'string' ? [sort] : sort).map(readSort)
+  const sorts = readSorts(sort)
   requireFields(
     'sort',
     sorts.map(({ field }) => field),
     sortable,
   )
-  return { q: q.toWellFormed().replaceAll('\0', ' '), filter, sort: sorts, facets, highlight, limit, offset }
+  const text = q.toWellFormed().replaceAll('\0', ' ')
+  return { q: text, filter, sort: sorts, facets: [...new Set(facets)], highlight, limit, offset }
+}
+
+/** What a field is sorted by first, counts. */
+function readSorts(sort: unknown): EngineQuery['sort'] {
+  if (typeof sort !== 'string' && !Array.isArray(sort)) return [readSort(sort)]
+  const sorts = (typeof sort === 'string' ? [sort] : sort).map(readSort)
+  return sorts.filter(({ field }, place) => sorts.findIndex((each) => each.field === field) === place)
 }
 
 function readSort(sort: unknown): EngineQuery['sort'][number] {
@@ -120,24 +150,25 @@ function readSort(sort: unknown): EngineQuery['sort'][number] {
 }
 
 function requireFilter(field: string, wanted: unknown, filterable: readonly string[]): void {
-  const isScalar = (value: unknown) => value === null || ['string', 'number', 'boolean'].includes(typeof value)
-  if (isScalar(wanted) || (Array.isArray(wanted) && wanted.every(isScalar))) return
-  const expected = 'a value, a list of values, or a range { gt, gte, lt, lte } of numbers or of texts'
+  if (isScalar(wanted) || (Array.isArray(wanted) && wanted.length <= MOST_VALUES && wanted.every(isScalar))) return
+  const expected = `a value, a list of up to ${MOST_VALUES} values, or a range { gt, gte, lt, lte } of numbers or of texts; numbers must be finite`
   if (typeof wanted !== 'object' || wanted === null || Array.isArray(wanted))
     throw refusal(`filter.${field}`, expected, wanted)
   const bounds = Object.entries(wanted)
-  const kinds = new Set(bounds.map(([, bound]) => typeof bound))
   const isRange =
     bounds.length > 0 &&
     bounds.every(([name]) => RANGE.includes(name)) &&
-    kinds.size === 1 &&
-    (kinds.has('number') || kinds.has('string'))
+    (bounds.every(([, bound]) => Number.isFinite(bound)) || bounds.every(([, bound]) => typeof bound === 'string'))
   if (!isRange) throw refusal(`filter.${field}`, expected, wanted)
   if (!filterable.includes(field)) {
     throw new OptionError(`filter: a range of ${field} needs it to be filterable; it is a facet alone`, {
       option: `filter.${field}`,
     })
   }
+}
+
+function isScalar(value: unknown): boolean {
+  return value === null || typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value)
 }
 
 function requireWhole(option: string, value: unknown, most: number): void {

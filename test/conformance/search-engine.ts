@@ -41,6 +41,7 @@ const SECOND: IndexGeneration = { index: 'City', generation: 'two' }
 const EVERYTHING: EngineQuery = { q: '', filter: {}, sort: [], facets: [], highlight: [], limit: 20, offset: 0 }
 /** Nobody chose them to please an engine. */
 const STRANGE_IDS = [
+  '',
   '1',
   'a b',
   'ä/ö',
@@ -306,6 +307,7 @@ export const ENGINE_CHECKS: readonly EngineCheck[] = [
         ['york ', ['3']],
         ['city ', ['1', '2', '3']],
         ["it's", ['2']],
+        ['yor new yor', ['3', '4']],
         ['nowhere', []],
         ["'; drop table city; --", []],
         ['!&|()*:\\', ['1', '2', '3', '4']],
@@ -373,6 +375,8 @@ export const ENGINE_CHECKS: readonly EngineCheck[] = [
         [{ population: 500 }, ['2']],
         [{ country: 'FR', population: { gt: 1_000 } }, ['1']],
         [{ country: { gte: 'E', lt: 'G' } }, ['1', '2']],
+        [{ country: [...Array.from({ length: 999 }, (_, n) => `none ${n}`), 'DE'] }, ['3']],
+        [{ country: { gte: 'F\0', lt: 'G\ud800' } }, ['1', '2']],
       ]
       for (const [filter, expected] of cases) {
         assert.deepEqual((await search(engine, { filter })).toSorted(), expected, JSON.stringify(filter))
@@ -413,6 +417,25 @@ export const ENGINE_CHECKS: readonly EngineCheck[] = [
       assert.equal(total, 12)
       const byWords = [0, 5, 10].map((offset) => search(engine, { q: 'c1', limit: 5, offset }))
       assert.equal(new Set((await Promise.all(byWords)).flat()).size, 12)
+    },
+  },
+  {
+    name: 'refuses to filter, sort and count by what the live generation was not built with',
+    async run(harness) {
+      const { engine } = harness
+      const write = await openLive(harness)
+      await write([makeDocument('1', { region: 'north' })])
+      const queries: Partial<EngineQuery>[] = [
+        { filter: { region: 'north' } },
+        { sort: [{ field: 'region', direction: 'asc' }] },
+        { facets: ['region'] },
+      ]
+      for (const query of queries) {
+        await assert.rejects(search(engine, query), {
+          code: 'option_invalid',
+          message: /region .* moca search rebuild City/,
+        })
+      }
     },
   },
   {

@@ -20,6 +20,7 @@ import type {
   Ticket,
   TicketOutcome,
 } from '../../search-engine.ts'
+import { requireBuilt } from '../../search.ts'
 import { allowedTypos, countTypos, wordsOf } from '../../search-words.ts'
 import { highlight } from './highlight.ts'
 import {
@@ -46,6 +47,7 @@ interface Generation extends LiveGeneration {
 
 /** A query need not ask each time which generation is live. */
 const LIVE_KNOWN_MS = 1_000
+const MOST_WORDS = 10
 const MOST_FACET_VALUES = 100
 const MOST_SIMILAR = 50
 const MOST_ALTERNATIVES = 8
@@ -156,8 +158,9 @@ export class PostgresEngine implements SearchEngine {
 
   async readPage(target: IndexGeneration, after: string | undefined, limit: number): Promise<RevPage> {
     const { id } = await this.#generation(target)
-    const text = `select id, rev from ${this.#documents(id)} where id > $1 order by id limit $2`
-    const documents = await this.#database.query<RevOf>(text, [after ?? '', limit])
+    const behind = after === undefined ? '' : 'where id > $2'
+    const text = `select id, rev from ${this.#documents(id)} ${behind} order by id limit $1`
+    const documents = await this.#database.query<RevOf>(text, after === undefined ? [limit] : [limit, after])
     return { documents, next: documents.length < limit ? undefined : documents.at(-1)?.id }
   }
 
@@ -170,13 +173,13 @@ export class PostgresEngine implements SearchEngine {
 
   async query(index: string, query: EngineQuery): Promise<SearchResult> {
     try {
-      return await this.#query(await this.#requireLive(index), query)
+      return await this.#query(index, query)
     } catch (error) {
       // It was replaced, and dropped, since it was asked for.
       const wasDropped = error instanceof SqlError && error.sqlState === UNDEFINED_TABLE
       if (!wasDropped) throw error
       this.#live.delete(index)
-      return this.#query(await this.#requireLive(index), query)
+      return this.#query(index, query)
     }
   }
 
@@ -184,7 +187,9 @@ export class PostgresEngine implements SearchEngine {
     this.#words.clear()
   }
 
-  async #query(generation: Generation, query: EngineQuery): Promise<SearchResult> {
+  async #query(index: string, query: EngineQuery): Promise<SearchResult> {
+    const generation = await this.#requireLive(index)
+    requireBuilt(query, generation.settings, index)
     const words = await this.#readWords(generation, query.q)
     const table = this.#documents(generation.id)
     const { settings } = generation
@@ -214,9 +219,10 @@ export class PostgresEngine implements SearchEngine {
 
   /** What the words of a query may stand for. */
   async #readWords({ id }: Generation, q: string): Promise<readonly QueryWord[]> {
-    const typed = [...new Set(wordsOf(q))].slice(0, 10)
+    const all = wordsOf(q)
+    const typed = [...new Set(all)].slice(0, MOST_WORDS)
     if (typed.length === 0) return []
-    const isOpen = /[\p{L}\p{N}\p{M}]$/u.test(q)
+    const open = /[\p{L}\p{N}\p{M}]$/u.test(q) ? all.at(-1) : undefined
     const text = `select nth, is_known, is_beginning from ${this.#schema}.look_up_words($1, $2) order by nth`
     const known = await this.#database.query<{ is_known: boolean; is_beginning: boolean }>(text, [id, typed], {
       name: 'moca-look-up-words',
@@ -224,7 +230,7 @@ export class PostgresEngine implements SearchEngine {
     return Promise.all(
       typed.map(async (word, index) => {
         const { is_known: isKnown = true, is_beginning: isContinued = false } = known[index] ?? {}
-        const isLast = index === typed.length - 1 && isOpen
+        const isLast = word === open
         const isFound = isKnown || (isLast && isContinued)
         return { word, isBeginning: isLast, alternatives: isFound ? [] : await this.#findSimilar(id, word) }
       }),

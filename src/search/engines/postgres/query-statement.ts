@@ -178,10 +178,15 @@ function rangeOf(values: Values, field: string, range: RangeFilter): string[] {
   const bounds = Object.entries(range) as [keyof RangeFilter, string | number][]
   const type = typeof bounds[0]?.[1] === 'number' ? 'number' : 'string'
   return [
-    ...bounds.map(([name, bound]) => `${key} ${COMPARISONS[name]} ${values.add(JSON.stringify(bound), 'jsonb')}`),
+    ...bounds.map(([name, bound]) => `${key} ${COMPARISONS[name]} ${values.add(boundOf(bound), 'jsonb')}`),
     // JSON orders all values; only those of the same kind are meant.
     `jsonb_typeof(${key}) = '${type}'`,
   ]
+}
+
+/** As JSON, without what no document has and jsonb does not take. */
+function boundOf(bound: string | number): string {
+  return JSON.stringify(typeof bound === 'string' ? bound.toWellFormed().replaceAll('\0', '') : bound)
 }
 
 function isRange(wanted: unknown): wanted is RangeFilter {
