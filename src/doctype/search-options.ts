@@ -33,7 +33,9 @@ export interface EmbeddedDoctype {
   readonly column?: string
   /**
    * Where one column does not say it: a SELECT of one column, the keys (as texts) of this table's rows that embed documents whose keys are
-   * in `$1`, a text[]. E.g. `select city_id from city_tag where tag_id::text = any ($1)`.
+   * in `$1`, a text[]. E.g. `select city_id from city_tag where tag_id::text = any ($1)`. It is asked after the change: for rows that may be
+   * deleted, or given to another document, make the key of this table a part of theirs, and find it in `$1` alone. Of a key of several columns
+   * it gives the first one.
    */
   readonly find?: string
 }

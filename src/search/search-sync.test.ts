@@ -272,6 +272,8 @@ test('documents that embed another one are indexed again when it changes, in chu
       embeds: [
         { doctype: 'Country', column: 'country' },
         { doctype: 'Tag', find: 'select city_id from city_tag where tag_id::text = any ($1)' },
+        // By the key alone: of a row that is gone nothing else is left.
+        { doctype: 'CityTag', find: 'select key::json ->> 0 from unnest($1::text[]) key' },
       ],
       project: async (rows, { query }) => {
         const codes = rows.map((row) => row.country)
@@ -296,13 +298,14 @@ test('documents that embed another one are indexed again when it changes, in chu
   await scene.database.query(`
 create table country (code text primary key, name text);
 create table tag (id int primary key, name text);
-create table city_tag (city_id int, tag_id int);
+create table city_tag (city_id int, tag_id int references tag on delete cascade, primary key (city_id, tag_id));
 insert into country values ('FR', 'France'), ('DE', 'Germany');
 insert into tag values (1, 'old');
 insert into city select n, 'c' || n, case when n % 2 = 0 then 'FR' else 'DE' end from generate_series(1, 5000) n;
 insert into city_tag values (7, 1), (4999, 1)`)
   await capture(scene, country)
   await capture(scene, tagging)
+  await capture(scene, defineDoctype({ name: 'CityTag', table: 'city_tag', key: ['city_id', 'tag_id'] }))
   const index = openIndex(t, scene, { doctype })
   startSync(t, [index])
   await waitUntilLive(index)
@@ -316,6 +319,11 @@ insert into city_tag values (7, 1), (4999, 1)`)
   })
   await scene.database.query("update tag set name = 'ancient' where id = 1")
   await waitFor(async () => (await idsOf(index, 'ancient')).length === 2, { describe: 'both to be found by the tag' })
+  await scene.database.query('update city_tag set city_id = 8 where city_id = 7')
+  const tagged = async () => (await idsOf(index, 'ancient')).toSorted().join()
+  await waitFor(async () => (await tagged()) === '4999,8', { describe: 'the tag to go from one to another' })
+  await scene.database.query('delete from tag where id = 1')
+  await waitFor(async () => (await tagged()) === '', { describe: 'the tag to be gone from both' })
   assert.deepEqual(await differencesOf(index), SAME)
 })
 
