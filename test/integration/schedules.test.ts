@@ -76,6 +76,34 @@ test('each instant reaches the handler once, with what it was scheduled for and 
   assert.ok(seen.every(({ name, late }) => name === 'each-second' && late >= 0 && late < 1_000))
 })
 
+test('a large payload of a schedule stands beside its queue, and comes whole', async () => {
+  await using bench = openBench(servers.redis)
+  await using parts = openParts(bench)
+  const seen = new Map<string, number>()
+  const text = defineJob({ type: 'text', payload: z.string() })
+  await bench.startWorker({
+    handlers: [handle(text, ({ job, payload }) => void seen.set(job.schedule?.name ?? '', payload.length))],
+  })
+  const sizes = new Map([
+    ['large', 100_000],
+    ['small', 10],
+  ])
+  for (const [name, length] of sizes) {
+    await bench.moca.scheduler.upsert(
+      defineSchedule({ name, job: text, payload: 'x'.repeat(length), cron: '* * * * * *' }),
+    )
+    await began(bench, name, 3_500)
+  }
+  const due = [...sizes.keys()].map(async (name) =>
+    fireOf(await find(parts.store, name), Math.floor(Date.now() / 1_000) * 1_000),
+  )
+  // In one call.
+  const { status } = await parts.receiver.fire(undefined, 'default', await Promise.all(due))
+  assert.equal(status, 'fired')
+  await waitFor(() => seen.size === 2, { timeoutMs: 15_000 })
+  assert.deepEqual(seen, sizes)
+})
+
 test('one of two schedulers leads, and gives the lead to the other at once when it is stopped', async () => {
   await using bench = openBench(servers.redis)
   await using one = openParts(bench)

@@ -14,6 +14,7 @@ import { relayKey } from '../keys.ts'
 import { mustReopen, type NamespaceConnection } from '../namespace.ts'
 import { explainFailure, wasRefusedUnapplied } from '../refusals.ts'
 import { loadScripts, type ScriptName } from '../scripts.ts'
+import { largeBytes } from '../entry.ts'
 import { fireValues } from './fire-values.ts'
 import { formatPosition, parsePosition } from './position.ts'
 import { type MaxWaiting, ReceivedCall } from './received-call.ts'
@@ -110,7 +111,8 @@ export class Receiver implements JobReceiver, FireReceiver {
 
   async fire(leader: string | undefined, queue: string, fires: readonly Fire[]): Promise<FireAnswer> {
     const maxWaiting = this.#deps.maxWaiting[queue]
-    const header = JSON.stringify({ q: queue, n: fires.length, max: maxWaiting, o: leader })
+    const hasLarge = fires.some(({ payload }) => largeBytes(payload) !== undefined)
+    const header = JSON.stringify({ q: queue, n: fires.length, max: maxWaiting, o: leader, l: hasLarge || undefined })
     const args = [header, ...fires.flatMap(fireValues)]
     const sending = this.#begin()
     const send = async (open: NamespaceConnection): Promise<FireAnswer> => {
