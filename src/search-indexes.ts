@@ -8,6 +8,27 @@ import type { Database } from './postgres/database.ts'
 import { PostgresEngine } from './search/engines/postgres/postgres-engine.ts'
 import { isSearched } from './search/projection.ts'
 import { SearchIndex } from './search/search-index.ts'
+import { UnclaimedIndexes } from './search/unclaimed-indexes.ts'
+
+/** The search indexes in this database that the configuration does not know. */
+export function unclaimedIndexesOf(
+  { apps, postgres, search }: Pick<MocaConfig, 'apps' | 'postgres' | 'search'>,
+  database: Database,
+): UnclaimedIndexes {
+  const { schema } = postgres
+  return new UnclaimedIndexes({
+    engine: new PostgresEngine({ database, schema }),
+    feeds: new IndexFeeds({
+      connect: () => database.openConnection(),
+      schema,
+      owner: 'nobody',
+      leaseMs: search.leaseMs,
+    }),
+    database,
+    schema,
+    claimed: apps.flatMap(({ doctypes }) => doctypes.filter(isSearched).map(({ name }) => name)),
+  })
+}
 
 /** The search indexes of a configuration, each ready to be looked at, kept, rebuilt and verified. */
 export function searchIndexesOf(

@@ -610,6 +610,18 @@ function describeSearch(search: Command, choose: Choose): void {
         return retrySearch(context, index, document)
       }),
     )
+  search
+    .command('remove')
+    .description('remove an index that no doctype of the apps has any more, and what the log keeps for it')
+    .argument('<index>')
+    .option('--force', 'do not ask')
+    .addHelpText('after', examples('moca search remove City', 'moca search remove City --force'))
+    .action((index, options, command) =>
+      choose(command, async (context) => {
+        const { removeSearch } = await import('./search-remove.ts')
+        return removeSearch(context, index, options)
+      }),
+    )
 }
 
 function examples(...lines: string[]): string {

@@ -1,5 +1,7 @@
+import type { MocaConfig } from '../config/config.ts'
 import { silentLogger } from '../logger.ts'
 import { requireSchema } from '../outbox/migrations.ts'
+import type { Database } from '../postgres/database.ts'
 import { searchIndexesOf } from '../search-indexes.ts'
 import type { SearchIndex } from '../search/search-index.ts'
 import { NotFoundError } from './cli-error.ts'
@@ -9,13 +11,16 @@ import type { Context } from './context.ts'
 export async function withIndexes<T>(
   context: Context,
   command: string,
-  use: (indexes: readonly SearchIndex[]) => Promise<T>,
+  use: (
+    indexes: readonly SearchIndex[],
+    access: { readonly config: MocaConfig; readonly database: Database },
+  ) => Promise<T>,
 ): Promise<T> {
   const config = await context.config()
   const { namespace, postgres } = config
   return context.withDatabase(command, async (database) => {
     await requireSchema(database, { schema: postgres.schema, namespace })
-    return use(searchIndexesOf(config, database, silentLogger))
+    return use(searchIndexesOf(config, database, silentLogger), { config, database })
   })
 }
 

@@ -1,3 +1,4 @@
+import { unclaimedIndexesOf } from '../search-indexes.ts'
 import { type IndexStatus, readIndexStatus } from '../search/index-status.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
@@ -8,9 +9,12 @@ import { pickIndexes, withIndexes } from './search-access.ts'
 /** What search indexes have, how far they are behind, and what cannot be indexed. */
 export async function showSearch(context: Context, name: string | undefined): Promise<ExitCode> {
   const { output } = context
-  return withIndexes(context, 'moca search status', async (all) => {
+  return withIndexes(context, 'moca search status', async (all, { config, database }) => {
     const indexes = await Promise.all(pickIndexes(all, name).map(readIndexStatus))
-    output.result({ at: new Date(), indexes }, () => describe(output, indexes))
+    const unclaimed = name === undefined ? await unclaimedIndexesOf(config, database).list() : []
+    output.result({ at: new Date(), indexes, unclaimed }, () =>
+      [describe(output, indexes), ...unclaimed.map((index) => remarkOnUnclaimed(output, index))].join('\n'),
+    )
     return EXIT.fine
   })
 }
@@ -35,8 +39,13 @@ function describe(output: Output, indexes: readonly IndexStatus[]): string {
   return [output.table(head, rows, 2), ...indexes.flatMap((status) => remarksOn(output, status))].join('\n')
 }
 
+function remarkOnUnclaimed(output: Output, index: string): string {
+  const text = `${index}: no doctype of the apps has this index, and nobody keeps it, but the log is kept for it: moca search remove ${index}`
+  return output.style('yellow', text)
+}
+
 function remarksOn(output: Output, status: IndexStatus): string[] {
-  const { index, live, rebuild, lastRebuild, uncaptured } = status
+  const { index, live, rebuild, isRebuilding, lastRebuild, uncaptured } = status
   const remarks = uncaptured.map((doctype) =>
     output.style(
       'red',
@@ -61,7 +70,9 @@ function remarksOn(output: Output, status: IndexStatus): string[] {
     const of = expected === undefined ? '' : ` of about ${formatCount(expected)}`
     const ago = formatDuration(Date.now() - updatedAt.getTime())
     remarks.push(
-      `${index}: is being rebuilt by ${owner}, ${formatCount(documents)}${of} rows, last heard of ${ago} ago`,
+      isRebuilding
+        ? `${index}: is being rebuilt by ${owner}, ${formatCount(documents)}${of} rows, last heard of ${ago} ago`
+        : `${index}: a rebuild ended after ${formatCount(documents)}${of} rows, ${ago} ago: moca search rebuild ${index} goes on with it`,
     )
   }
   if (lastRebuild) {

@@ -16,7 +16,7 @@ import { LAYOUT } from '../queue/scripts.ts'
 import { Connection, describeUrl } from '../redis/connection.ts'
 import { readClockOffset, readServerFacts, type ServerFacts } from '../redis/server-facts.ts'
 import { ScheduleStore } from '../scheduler/schedule-store.ts'
-import { searchIndexesOf } from '../search-indexes.ts'
+import { searchIndexesOf, unclaimedIndexesOf } from '../search-indexes.ts'
 import { readIndexStatus } from '../search/index-status.ts'
 import { checkCaptures } from './captures.ts'
 import { checkClock } from './clocks.ts'
@@ -184,8 +184,10 @@ class Examination {
     const doctypes = apps.flatMap((app) => app.doctypes)
     await this.#check('captures', () => checkCaptures(new Capture(database, postgres.schema), doctypes))
     const indexes = searchIndexesOf(this.#deps.config, database, silentLogger)
-    if (indexes.length === 0) return this.#skip(['search'], 'no doctype has search')
-    await this.#check('search', async () => checkSearch(await Promise.all(indexes.map(readIndexStatus)), Date.now()))
+    await this.#check('search', async () => {
+      const unclaimed = await unclaimedIndexesOf(this.#deps.config, database).list()
+      return checkSearch(await Promise.all(indexes.map(readIndexStatus)), unclaimed, Date.now())
+    })
   }
 
   /** Makes a check, mends what can be mended where that is wished, and then looks again. */

@@ -19,12 +19,13 @@ function found(live: Partial<LiveStatus> | undefined, rest: Partial<IndexStatus>
   const status: IndexStatus = {
     index: 'City',
     rebuild: undefined,
+    isRebuilding: false,
     lastRebuild: undefined,
     uncaptured: [],
     live: live && { ...LIVE, ...live },
     ...rest,
   }
-  return checkSearch([status], 1_000_000).map(({ severity, found: text }) => `${severity}: ${text}`)
+  return checkSearch([status], [], 1_000_000).map(({ severity, found: text }) => `${severity}: ${text}`)
 }
 
 test('an index that somebody keeps and that is nearly level is fine', () => {
@@ -66,7 +67,15 @@ test('a rebuild is told when nobody has gone on with it for long', () => {
   }
   assert.deepEqual(found({}, { rebuild }), [])
   assert.deepEqual(found(undefined, { rebuild }), [])
+  assert.deepEqual(found({}, { rebuild: { ...rebuild, updatedAt: new Date(0) }, isRebuilding: true }), [])
   assert.deepEqual(found({}, { rebuild: { ...rebuild, updatedAt: new Date(1_000_000 - 600_000) } }), [
     'note: A rebuild of search index City was left lying after 5 rows; the log is kept for it',
   ])
+})
+
+test('an index that nothing has any more is told, because the log is kept for it', () => {
+  assert.deepEqual(
+    checkSearch([], ['Thing'], 0).map(({ severity, found: text }) => `${severity}: ${text}`),
+    ['problem: No doctype of the apps has search index Thing, and nobody keeps it: the log is kept for it'],
+  )
 })

@@ -7,8 +7,16 @@ const LATE_MS = 60_000
 const LEFT_LYING_MS = 10 * 60_000
 
 /** Indexes that are not built, that nobody keeps, that are far behind, outdated, or have documents that cannot be indexed. */
-export function checkSearch(indexes: readonly IndexStatus[], nowMs: number): Diagnosis[] {
-  return indexes.flatMap((status) => [...checkCaptured(status), ...checkLive(status), ...checkRebuild(status, nowMs)])
+export function checkSearch(indexes: readonly IndexStatus[], unclaimed: readonly string[], nowMs: number): Diagnosis[] {
+  return [
+    ...indexes.flatMap((status) => [...checkCaptured(status), ...checkLive(status), ...checkRebuild(status, nowMs)]),
+    ...unclaimed.map((index) =>
+      problem(
+        `No doctype of the apps has search index ${index}, and nobody keeps it: the log is kept for it`,
+        `Run moca search remove ${index}, or give its doctype search again.`,
+      ),
+    ),
+  ]
 }
 
 function* checkCaptured({ index, uncaptured }: IndexStatus): Generator<Diagnosis> {
@@ -52,8 +60,8 @@ function* checkLive({ index, live, rebuild }: IndexStatus): Generator<Diagnosis>
     )
 }
 
-function* checkRebuild({ index, rebuild }: IndexStatus, nowMs: number): Generator<Diagnosis> {
-  if (!rebuild || nowMs - rebuild.updatedAt.getTime() < LEFT_LYING_MS) return
+function* checkRebuild({ index, rebuild, isRebuilding }: IndexStatus, nowMs: number): Generator<Diagnosis> {
+  if (!rebuild || isRebuilding || nowMs - rebuild.updatedAt.getTime() < LEFT_LYING_MS) return
   yield note(
     `A rebuild of search index ${index} was left lying after ${rebuild.documents} rows; the log is kept for it`,
     `Run moca search rebuild ${index}: it goes on where it was.`,

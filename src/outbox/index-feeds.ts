@@ -5,6 +5,7 @@ import { DocumentChanges } from './document-changes.ts'
 import { type FollowedBatch, IndexFollower } from './index-follower.ts'
 import { IndexPosition, type IndexStanding } from './index-position.ts'
 import { RelayStore } from './relay-store.ts'
+import { loadStatements } from './statements.ts'
 
 export interface IndexFeedsDeps {
   /** Opens a connection of its owner's own. */
@@ -52,6 +53,15 @@ export class IndexFeeds {
       connection.destroy()
       throw error
     }
+  }
+
+  /** All that have begun. */
+  list(): Promise<readonly string[]> {
+    const { 'list-indexes': text } = loadStatements(['list-indexes'], this.#deps.schema)
+    return this.#withConnection(async (connection) => {
+      const rows = await connection.query<{ index_name: string }>(text)
+      return rows.map(({ index_name }) => index_name)
+    })
   }
 
   /** It is no more. Its owner, if there is one, loses it. */

@@ -39,6 +39,8 @@ export interface FeedSource {
   begin(position: string): Promise<void>
   /** Undefined: somebody alive owns it, or it has not begun. */
   take(position: string, doctypes: readonly string[]): Promise<ChangeFeed | undefined>
+  /** All that have begun. */
+  list(): Promise<readonly string[]>
   /** It is no more. Its owner, if there is one, loses it. */
   forget(position: string): Promise<void>
   /** Undefined: it has not begun. */
@@ -58,4 +60,13 @@ export interface FeedStanding {
 
 export function positionOf(index: string, generation: string): string {
   return `${index}/${generation}`
+}
+
+/** No name of a doctype has a slash. */
+export function indexOf(position: string): string {
+  return position.slice(0, position.indexOf('/'))
+}
+
+export function generationOf(position: string): string {
+  return position.slice(position.indexOf('/') + 1)
 }

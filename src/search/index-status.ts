@@ -8,6 +8,8 @@ import type { SearchIndex } from './search-index.ts'
 export interface IndexStatus {
   readonly index: string
   readonly rebuild: RebuildState | undefined
+  /** Whether somebody alive works on it. */
+  readonly isRebuilding: boolean
   readonly lastRebuild: RebuildRecord | undefined
   /** Doctypes whose changes do not reach it, because nothing records them. */
   readonly uncaptured: readonly string[]
@@ -50,7 +52,8 @@ export async function readIndexStatus(index: SearchIndex): Promise<IndexStatus> 
     index.rebuilds.last(index.name),
     index.findUncaptured(),
   ])
-  const common = { index: index.name, rebuild, lastRebuild, uncaptured }
+  const isRebuilding = rebuild !== undefined && (await index.standing(rebuild.generation))?.owner !== undefined
+  const common = { index: index.name, rebuild, isRebuilding, lastRebuild, uncaptured }
   if (!live) return { ...common, live: undefined }
   const { generation, settings } = live
   const documents = index.dirty(generation)

@@ -91,6 +91,12 @@ on conflict (index_name) do update set
     await this.#database.query(text, [index, generation, outcome === 'swapped'])
   }
 
+  /** The index is no more. */
+  async forget(index: string): Promise<void> {
+    await this.#database.query(`delete from ${this.#schema}.search_rebuild where index_name = $1`, [index])
+    await this.#database.query(`delete from ${this.#schema}.search_rebuilt where index_name = $1`, [index])
+  }
+
   async last(index: string): Promise<RebuildRecord | undefined> {
     const text = `
 select index_name as index, generation, definition, documents, began_at as "beganAt", ended_at as "endedAt"

@@ -138,6 +138,8 @@ export interface SearchEngine {
   swap(index: string, from: string | undefined, to: string, signal?: AbortSignal): Promise<SwapOutcome>
   /** Harmless where there is none. Rejects for the live one. */
   drop(target: IndexGeneration, signal?: AbortSignal): Promise<void>
+  /** Drops all generations of an index, the live one too. Harmless where there are none. */
+  remove(index: string, signal?: AbortSignal): Promise<void>
   /** Sending the same again is harmless. */
   submit(submission: Submission, signal?: AbortSignal): Promise<Ticket>
   /** An outcome per ticket, in order. Waits for up to `waitMs` while all are pending. */

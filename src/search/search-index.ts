@@ -4,7 +4,14 @@ import type { ProjectionContext } from '../doctype/search-options.ts'
 import type { OwnedHook } from '../hook.ts'
 import type { Logger } from '../logger.ts'
 import type { Database } from '../postgres/database.ts'
-import { type ChangeFeed, type FeedSource, type FeedStanding, positionOf } from './change-feed.ts'
+import {
+  type ChangeFeed,
+  type FeedSource,
+  type FeedStanding,
+  generationOf,
+  indexOf,
+  positionOf,
+} from './change-feed.ts'
 import { DirtyDocuments } from './dirty-documents.ts'
 import { IndexWriter, type WriterProgress } from './index-writer.ts'
 import { type NamedRow, projectRows, type SearchedDoctype } from './projection.ts'
@@ -129,8 +136,13 @@ export class SearchIndex {
 
   /** Discards generations that are neither live nor being built: what a rebuild that was killed left behind. */
   async discardLeftovers(): Promise<void> {
-    // In this order: a generation is made after its rebuild was noted, and is live before that note goes.
-    const generations = await this.engine.listGenerations(this.name)
+    // In this order: a generation, and its position, is made after its rebuild was noted, and is live before that note goes.
+    const positions = (await this.feeds.list()).filter((position) => indexOf(position) === this.name)
+    const generations = new Set([
+      ...(await this.engine.listGenerations(this.name)),
+      // It may have been given up before it was made: the log is kept for it all the same.
+      ...positions.map(generationOf),
+    ])
     const rebuild = await this.rebuilds.find(this.name)
     const live = await this.engine.live(this.name)
     for (const generation of generations) {

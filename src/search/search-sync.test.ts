@@ -489,6 +489,7 @@ function methodsOf(real: SearchEngine): SearchEngine {
     listGenerations: (...args) => real.listGenerations(...args),
     swap: (...args) => real.swap(...args),
     drop: (...args) => real.drop(...args),
+    remove: (...args) => real.remove(...args),
     submit: (...args) => real.submit(...args),
     settle: (...args) => real.settle(...args),
     readRevs: (...args) => real.readRevs(...args),

@@ -252,6 +252,25 @@ export const ENGINE_CHECKS: readonly EngineCheck[] = [
     },
   },
   {
+    name: 'an index is removed with all its generations, twice without harm, and can be made again',
+    async run(harness) {
+      const { engine } = harness
+      const write = await openLive(harness)
+      await write([makeDocument('1')])
+      await engine.create(SECOND, SETTINGS)
+      const other = { index: 'Country', generation: 'one' }
+      await engine.create(other, SETTINGS)
+      await engine.remove(FIRST.index)
+      await engine.remove(FIRST.index)
+      assert.deepEqual(await engine.listGenerations(FIRST.index), [])
+      assert.equal(await engine.live(FIRST.index), undefined)
+      assert.deepEqual(await engine.listGenerations('Country'), ['one'])
+      await assert.rejects(search(engine, {}), { code: 'option_invalid' })
+      await openLive(harness)
+      assert.deepEqual(await search(engine, {}), [])
+    },
+  },
+  {
     name: 'another index is another one',
     async run(harness) {
       const { engine } = harness

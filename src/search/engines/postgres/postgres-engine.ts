@@ -115,6 +115,13 @@ export class PostgresEngine implements SearchEngine {
     this.#generations.delete(keyOf({ index, generation }))
   }
 
+  async remove(index: string): Promise<void> {
+    const text = `update ${this.#schema}.search_generation set is_live = false where index_name = $1 and is_live`
+    await this.#database.query(text, [index])
+    this.#live.delete(index)
+    for (const generation of await this.listGenerations(index)) await this.drop({ index, generation })
+  }
+
   async submit({ target, version, put, delete: deleted }: Submission): Promise<Ticket> {
     const generation = await this.#generation(target)
     const documents = put.map((document) => storeDocument(document, generation.settings))
