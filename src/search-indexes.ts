@@ -19,7 +19,7 @@ export function unclaimedIndexesOf(
   return new UnclaimedIndexes({
     engine: new PostgresEngine({ database, schema }),
     feeds: new IndexFeeds({
-      connect: () => database.openConnection(),
+      database,
       schema,
       owner: 'nobody',
       leaseMs: search.leaseMs,
@@ -39,7 +39,7 @@ export function searchIndexesOf(
   const { schema } = postgres
   const owner = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}`
   const engine = new PostgresEngine({ database, schema })
-  const feeds = new IndexFeeds({ connect: () => database.openConnection(), schema, owner, leaseMs: search.leaseMs })
+  const feeds = new IndexFeeds({ database, schema, owner, leaseMs: search.leaseMs })
   const findUncaptured = async (doctypes: readonly string[]) => {
     const captured = new Set(await new Capture(database, schema).list())
     return doctypes.filter((name) => !captured.has(name))

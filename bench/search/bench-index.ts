@@ -41,7 +41,7 @@ export async function prepareDatabase(databaseUrl: string, rows: number): Promis
 /** The index as one process sees it. */
 export function openBenchIndex(databaseUrl: string, owner: string): { index: SearchIndex; database: Database } {
   const database = new Database({ url: databaseUrl, name: `moca:bench:${owner}` })
-  const feeds = new IndexFeeds({ connect: () => database.openConnection(), schema: 'moca', owner, leaseMs: 10_000 })
+  const feeds = new IndexFeeds({ database, schema: 'moca', owner, leaseMs: 10_000 })
   const engine = new PostgresEngine({ database, schema: 'moca' })
   const index = new SearchIndex({
     engine,

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
-import type { PostgresConnection } from '../postgres/connection.ts'
+import type { PostgresConnection, Queryable } from '../postgres/connection.ts'
+import type { Database } from '../postgres/database.ts'
 import { DocumentChanges } from './document-changes.ts'
 import { type FollowedBatch, IndexFollower } from './index-follower.ts'
 import { IndexPosition, type IndexStanding } from './index-position.ts'
@@ -8,8 +9,8 @@ import { RelayStore } from './relay-store.ts'
 import { loadStatements } from './statements.ts'
 
 export interface IndexFeedsDeps {
-  /** Opens a connection of its owner's own. */
-  readonly connect: () => Promise<PostgresConnection>
+  /** Also opens a connection of its own for each index that is followed. */
+  readonly database: Pick<Database, 'query' | 'openConnection'>
   readonly schema: string
   /** Unique to the process. */
   readonly owner: string
@@ -29,16 +30,23 @@ export class IndexFeeds {
 
   /** The position begins with what is committed from now on, unless it has begun before. */
   async begin(position: string): Promise<void> {
-    await this.#withConnection(async (connection) => {
+    const connection = await this.#deps.database.openConnection()
+    try {
       const log = this.#log(connection)
       await this.#position(connection, position).begin(await log.look(await log.anchor()))
-    })
+    } finally {
+      connection.destroy()
+    }
   }
 
   /** Undefined: somebody alive owns it, or it has not begun. */
   async take(position: string, doctypes: readonly string[]): Promise<IndexFeed | undefined> {
-    const { schema, clock = systemClock } = this.#deps
-    const connection = await this.#deps.connect()
+    const { database, schema, clock = systemClock } = this.#deps
+    // Whoever waits for an index asks again and again: not on a new connection each time.
+    const { 'is-index-held': text } = loadStatements(['is-index-held'], schema)
+    const [lease] = await database.query<{ is_held: boolean }>(text, [position], { name: 'moca-is-index-held' })
+    if (!lease || lease.is_held) return undefined
+    const connection = await database.openConnection()
     try {
       const follower = await IndexFollower.take({
         log: this.#log(connection),
@@ -56,31 +64,20 @@ export class IndexFeeds {
   }
 
   /** All that have begun. */
-  list(): Promise<readonly string[]> {
+  async list(): Promise<readonly string[]> {
     const { 'list-indexes': text } = loadStatements(['list-indexes'], this.#deps.schema)
-    return this.#withConnection(async (connection) => {
-      const rows = await connection.query<{ index_name: string }>(text)
-      return rows.map(({ index_name }) => index_name)
-    })
+    const rows = await this.#deps.database.query<{ index_name: string }>(text)
+    return rows.map(({ index_name }) => index_name)
   }
 
   /** It is no more. Its owner, if there is one, loses it. */
   async forget(position: string): Promise<void> {
-    await this.#withConnection((connection) => this.#position(connection, position).forget())
+    await this.#position(this.#deps.database, position).forget()
   }
 
   /** How far it is behind the log. Undefined: it has not begun. */
   standing(position: string, doctypes: readonly string[]): Promise<IndexStanding | undefined> {
-    return this.#withConnection((connection) => this.#position(connection, position).standing(doctypes))
-  }
-
-  async #withConnection<T>(use: (connection: PostgresConnection) => Promise<T>): Promise<T> {
-    const connection = await this.#deps.connect()
-    try {
-      return await use(connection)
-    } finally {
-      connection.destroy()
-    }
+    return this.#position(this.#deps.database, position).standing(doctypes)
   }
 
   #log(connection: PostgresConnection): RelayStore {
@@ -88,7 +85,7 @@ export class IndexFeeds {
     return new RelayStore(connection, { schema, sink: 'search', relay: owner })
   }
 
-  #position(connection: PostgresConnection, index: string): IndexPosition {
+  #position(connection: Queryable, index: string): IndexPosition {
     const { schema, owner, leaseMs } = this.#deps
     return new IndexPosition(connection, { schema, index, owner, leaseMs })
   }

@@ -25,7 +25,7 @@ function unclaimedBeside(t: TestContext, scene: OutboxScene, claimed: readonly s
   return new UnclaimedIndexes({
     engine: new PostgresEngine({ database, schema: 'moca' }),
     feeds: new IndexFeeds({
-      connect: () => database.openConnection(),
+      database,
       schema: 'moca',
       owner: 'nobody',
       leaseMs: 10_000,

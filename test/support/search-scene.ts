@@ -1,4 +1,5 @@
 import type { TestContext } from 'node:test'
+import type { Clock } from '../../src/clock.ts'
 import { defineDoctype, type Doctype, type DoctypeOptions } from '../../src/doctype/doctype.ts'
 import { type Logger, silentLogger } from '../../src/logger.ts'
 import { Capture } from '../../src/outbox/capture.ts'
@@ -31,6 +32,7 @@ export interface SearchSceneOptions {
   readonly engine?: (real: SearchEngine) => SearchEngine
   readonly leaseMs?: number
   readonly projectionMs?: number
+  readonly clock?: Clock
   readonly log?: Logger
   readonly owner?: string
   /** As whom to connect. Default: as the owner of everything. */
@@ -62,9 +64,10 @@ export function openIndex(t: TestContext, scene: OutboxScene, options: SearchSce
     doctype: doctype as SearchedDoctype,
     database,
     schema: 'moca',
-    feeds: new IndexFeeds({ connect: () => database.openConnection(), schema: 'moca', owner, leaseMs }),
+    feeds: new IndexFeeds({ database, schema: 'moca', owner, leaseMs }),
     owner,
     log,
+    ...(options.clock && { clock: options.clock }),
     ...(options.projectionMs !== undefined && { projectionMs: options.projectionMs }),
     findUncaptured: async () => [],
   })
