@@ -453,7 +453,7 @@ function split(docnames: readonly string[], ids: readonly string[]): readonly (r
 const WRONG_STATEMENT = /^(42|3F)/
 
 /** Whether it may be the documents' own fault: an outage, a wrong definition or a lost index says nothing of them. */
-function isOfDocuments(error: unknown): boolean {
+export function isOfDocuments(error: unknown): boolean {
   if (error instanceof IndexLostError || error instanceof DefinitionError) return false
   if (error instanceof SqlError) return !error.retryable && !WRONG_STATEMENT.test(error.sqlState)
   if (error instanceof MocaError) return false

@@ -224,7 +224,7 @@ async function swap(
   } finally {
     await lead?.leave()
   }
-  if (live !== undefined) await index.discard(live)
+  if (live !== undefined) await index.discardIfUnread(live)
   return live
 }
 

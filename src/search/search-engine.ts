@@ -136,7 +136,7 @@ export interface SearchEngine {
   listGenerations(index: string, signal?: AbortSignal): Promise<readonly string[]>
   /** Makes `to` live instead of `from` (undefined: none was), at one instant for all queries. */
   swap(index: string, from: string | undefined, to: string, signal?: AbortSignal): Promise<SwapOutcome>
-  /** Harmless where there is none. Rejects for the live one. */
+  /** Harmless where there is none. Rejects for the live one, and with an error that is `retryable` while somebody reads it for long. */
   drop(target: IndexGeneration, signal?: AbortSignal): Promise<void>
   /** Drops all generations of an index, the live one too. Harmless where there are none. */
   remove(index: string, signal?: AbortSignal): Promise<void>

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { IndexHook } from '../doctype/index-hook.ts'
 import type { ProjectionContext } from '../doctype/search-options.ts'
+import { SqlError } from '../errors.ts'
 import type { OwnedHook } from '../hook.ts'
 import type { Logger } from '../logger.ts'
 import type { Database } from '../postgres/database.ts'
@@ -36,6 +37,8 @@ export interface SearchIndexDeps {
   /** Those of these doctypes whose changes are not recorded. */
   readonly findUncaptured: (doctypes: readonly string[]) => Promise<readonly string[]>
 }
+
+const LOCK_NOT_AVAILABLE = '55P03'
 
 /** One index and what belongs to it: the table that it follows, its generations, and what is known of it in PostgreSQL. */
 export class SearchIndex {
@@ -134,6 +137,19 @@ export class SearchIndex {
     await this.engine.drop({ index: this.name, generation })
   }
 
+  /** As `discard`. What somebody reads for long, as a dump does, is left to whoever discards leftovers next. */
+  async discardIfUnread(generation: string): Promise<void> {
+    try {
+      await this.discard(generation)
+    } catch (error) {
+      if (!(error instanceof SqlError) || error.sqlState !== LOCK_NOT_AVAILABLE) throw error
+      this.log.warn(
+        { index: this.name, generation },
+        'An old generation of the search index is read by somebody else, and stays until the next process keeps or rebuilds the index',
+      )
+    }
+  }
+
   /** Discards generations that are neither live nor being built: what a rebuild that was killed left behind. */
   async discardLeftovers(): Promise<void> {
     // In this order: a generation, and its position, is made after its rebuild was noted, and is live before that note goes.
@@ -146,7 +162,7 @@ export class SearchIndex {
     const rebuild = await this.rebuilds.find(this.name)
     const live = await this.engine.live(this.name)
     for (const generation of generations) {
-      if (generation !== live?.generation && generation !== rebuild?.generation) await this.discard(generation)
+      if (generation !== live?.generation && generation !== rebuild?.generation) await this.discardIfUnread(generation)
     }
   }
 }

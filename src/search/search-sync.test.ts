@@ -13,6 +13,7 @@ import {
   waitUntilLive,
 } from '../../test/support/search-scene.ts'
 import { waitFor } from '../../test/support/wait-for.ts'
+import { systemClock } from '../clock.ts'
 import { defineDoctype } from '../doctype/doctype.ts'
 import { type Logger, silentLogger } from '../logger.ts'
 import { migrate } from '../outbox/migrations.ts'
@@ -454,6 +455,141 @@ test('a rebuild that was ended goes on where it was; with another definition it 
   })
   assert.equal(changed.documents, 2_999)
   assert.equal((await index.engine.listGenerations('City')).length, 1)
+})
+
+test('a generation that somebody reads for long is left behind by the swap, holds up nobody, and is dropped later', async (t) => {
+  const scene = await openScene(t)
+  await prepareCities(scene)
+  await scene.database.query("insert into city values (1, 'Bern')")
+  const told: string[] = []
+  const log = { ...silentLogger, warn: (_facts: object, message: string) => void told.push(message) }
+  const index = openIndex(t, scene, { log })
+  const first = await rebuildIndex(index)
+  const [row] = await scene.database.query<{ id: number }>('select id from moca.search_generation')
+  const dump = await scene.connect()
+  await dump.query('begin')
+  await dump.query(`select from moca.search_document_${row?.id}`)
+  const second = await rebuildIndex(index)
+  assert.equal(second.replaced, first.generation)
+  assert.ok(told.some((message) => message.includes('is read by somebody else')))
+  assert.deepEqual(await idsOf(openIndex(t, scene), 'bern'), ['1'])
+  assert.equal((await index.engine.listGenerations('City')).length, 2)
+  await dump.query('commit')
+  startSync(t, [openIndex(t, scene)])
+  const isDropped = async () => (await index.engine.listGenerations('City')).length === 1
+  await waitFor(isDropped, { describe: 'the old generation to be dropped' })
+})
+
+test('a change that comes while the live index is waited for is in the new generation when it is swapped in', async (t) => {
+  const scene = await openScene(t)
+  await prepareCities(scene)
+  const { generation: live } = await rebuildIndex(openIndex(t, scene))
+  let atSwap: number | undefined
+  const engine = (real: SearchEngine): SearchEngine => ({
+    ...methodsOf(real),
+    swap: async (name, from, to) => {
+      atSwap = await real.count({ index: name, generation: to })
+      return real.swap(name, from, to)
+    },
+  })
+  const index = openIndex(t, scene, { engine })
+  const take = index.take.bind(index)
+  index.take = async (generation) => {
+    if (generation === live) await scene.database.query("insert into city values (1, 'Bern')")
+    return take(generation)
+  }
+  await rebuildIndex(index)
+  assert.equal(atSwap, 1)
+})
+
+test('rows are read before their batch is intended, submitted after that, and settled last', async (t) => {
+  const scene = await openScene(t)
+  await prepareCities(scene)
+  const steps: string[] = []
+  const engine = (real: SearchEngine): SearchEngine => ({
+    ...methodsOf(real),
+    submit: (submission) => {
+      steps.push('submit')
+      return real.submit(submission)
+    },
+  })
+  const index = openIndex(t, scene, { engine })
+  const { generation } = await rebuildIndex(index)
+  const read = index.rows.read.bind(index.rows)
+  index.rows.read = (docnames) => {
+    if (docnames.length > 0) steps.push('read')
+    return read(docnames)
+  }
+  const feed = await index.take(generation)
+  assert.ok(feed)
+  const writer = await index.writer(generation, {
+    epoch: feed.epoch,
+    next: () => feed.next(),
+    intend: (batch) => {
+      steps.push('intend')
+      return feed.intend(batch)
+    },
+    settle: (batch) => {
+      steps.push('settle')
+      return feed.settle(batch)
+    },
+    renew: () => feed.renew(),
+    leave: () => feed.leave(),
+  })
+  await scene.database.query("insert into city values (1, 'Bern')")
+  steps.length = 0
+  await writer.level()
+  await feed.leave()
+  assert.deepEqual(steps.slice(0, 4), ['read', 'intend', 'submit', 'settle'])
+})
+
+test('nothing is submitted in the last part of a lease, however the process came to be so late', async (t) => {
+  const scene = await openScene(t)
+  await prepareCities(scene)
+  let aheadMs = 0
+  let submitted = 0
+  const engine = (real: SearchEngine): SearchEngine => ({
+    ...methodsOf(real),
+    submit: (submission) => {
+      submitted++
+      return real.submit(submission)
+    },
+  })
+  const clock = { ...systemClock, monotonicMs: () => performance.now() + aheadMs }
+  const index = openIndex(t, scene, { engine, clock, leaseMs: 10_000 })
+  const { generation } = await rebuildIndex(index)
+  const feed = await index.take(generation)
+  assert.ok(feed)
+  const writer = await index.writer(generation, {
+    epoch: feed.epoch,
+    next: () => feed.next(),
+    intend: async (batch) => {
+      const isIntended = await feed.intend(batch)
+      aheadMs += 5_000
+      return isIntended
+    },
+    settle: (batch) => feed.settle(batch),
+    // The server extends the lease, and the process is stopped before it reads the answer.
+    renew: async () => {
+      const isOwner = await feed.renew()
+      aheadMs += 8_000
+      return isOwner
+    },
+    leave: () => feed.leave(),
+  })
+  await scene.database.query("insert into city values (1, 'Bern')")
+  await assert.rejects(writer.level(), { name: 'IndexLostError' })
+  assert.equal(submitted, 0)
+  await feed.leave()
+})
+
+test('a definition that is wrong is told by a verification, and no document is blamed', async (t) => {
+  const scene = await openScene(t)
+  await prepareCities(scene)
+  await scene.database.query("insert into city values (1, 'Bern')")
+  await rebuildIndex(openIndex(t, scene))
+  const doctype = defineDoctype({ ...CITY, search: { searchable: ['name'], project: () => [] } })
+  await assert.rejects(differencesOf(openIndex(t, scene, { doctype })), /must return a list of 1/)
 })
 
 test('a rebuild that dies between the swap and its note leaves an index that is followed', async (t) => {

@@ -99,6 +99,7 @@ export class SearchSync {
     try {
       this.#warnOfOldSettings(index, live.settings)
       await this.#warnOfUncaptured(index)
+      await index.discardLeftovers()
       const writer = await index.writer(live.generation, feed, (progress) =>
         this.#deps.onProgress?.(index.name, progress),
       )

@@ -1,4 +1,5 @@
 import { systemClock } from '../clock.ts'
+import { isOfDocuments } from './index-writer.ts'
 import type { NamedRow } from './projection.ts'
 import type { SearchIndex } from './search-index.ts'
 
@@ -172,7 +173,7 @@ async function projectSafely(index: SearchIndex, rows: readonly NamedRow[]): Pro
     return (await index.project(rows)).map(({ id, rev }) => [id, rev])
   } catch (error) {
     const [first] = rows
-    if (!first || (error as { retryable?: boolean }).retryable) throw error
+    if (!first || !isOfDocuments(error)) throw error
     if (rows.length === 1) return [[first.docname, 'cannot be projected']]
     const middle = Math.ceil(rows.length / 2)
     return [...(await projectSafely(index, rows.slice(0, middle))), ...(await projectSafely(index, rows.slice(middle)))]

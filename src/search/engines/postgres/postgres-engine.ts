@@ -1,6 +1,6 @@
 import { OptionError, SqlError } from '../../../errors.ts'
 import { type Clock, systemClock } from '../../../clock.ts'
-import type { Queryable } from '../../../postgres/connection.ts'
+import type { Database } from '../../../postgres/database.ts'
 import { quoteIdentifier } from '../../../postgres/identifier.ts'
 import type { FieldValue } from '../../../doctype/search-options.ts'
 import type {
@@ -35,7 +35,7 @@ import {
 import { storeDocument, type StoredDocument, textOf } from './stored-document.ts'
 
 export interface PostgresEngineDeps {
-  readonly database: Queryable
+  readonly database: Pick<Database, 'query' | 'transaction'>
   /** Where Moca's tables are. */
   readonly schema: string
   readonly clock?: Clock
@@ -54,6 +54,7 @@ const MOST_ALTERNATIVES = 8
 /** So many words are remembered of a generation as known to it. */
 const MOST_REMEMBERED = 100_000
 const PATIENCE = { replyTimeoutMs: 60_000 }
+const DROP_MS = 2_000
 const UNDEFINED_TABLE = '42P01'
 /** Made of a document by its values: another try makes the same. 22: data; 54: limits; 23: constraints. */
 const OF_A_DOCUMENT = /^(22|54|23)/
@@ -65,7 +66,7 @@ const OF_A_DOCUMENT = /^(22|54|23)/
 export class PostgresEngine implements SearchEngine {
   readonly name = 'postgres'
   readonly ordersBy = 'version'
-  readonly #database: Queryable
+  readonly #database: Pick<Database, 'query' | 'transaction'>
   readonly #schema: string
   readonly #clock: Clock
   readonly #live = new Map<string, { readonly generation: Generation; readonly untilMs: number }>()
@@ -111,7 +112,11 @@ export class PostgresEngine implements SearchEngine {
   }
 
   async drop({ index, generation }: IndexGeneration): Promise<void> {
-    await this.#database.query(`select ${this.#schema}.drop_search_generation($1, $2)`, [index, generation], PATIENCE)
+    await this.#database.transaction(async (transaction) => {
+      // Whoever waits for a table lets others wait who come later. A dump may read one for hours.
+      await transaction.run(`set local lock_timeout = ${DROP_MS}`)
+      await transaction.query(`select ${this.#schema}.drop_search_generation($1, $2)`, [index, generation], PATIENCE)
+    })
     this.#generations.delete(keyOf({ index, generation }))
   }
 
