@@ -457,7 +457,23 @@ export function isOfDocuments(error: unknown): boolean {
   if (error instanceof IndexLostError || error instanceof DefinitionError) return false
   if (error instanceof SqlError) return !error.retryable && !WRONG_STATEMENT.test(error.sqlState)
   if (error instanceof MocaError) return false
-  return error instanceof Error
+  return error instanceof Error && !isOfServer(error)
+}
+
+/** Of Node (ECONNREFUSED), and of PostgreSQL as any client hands them on: outages, limits of the server, and statements that are wrong. */
+const OF_SERVER = /^(E[A-Z]+|(08|3F|40|42|53|57|58|XX)[0-9A-Z]{3})$/
+/** A cause may be its own. */
+const MOST_CAUSES = 10
+
+/** A projection may ask the database by the application's own client, which knows nothing of ours; ORMs wrap what that says. */
+function isOfServer(error: Error): boolean {
+  let found: unknown = error
+  for (let depth = 0; depth < MOST_CAUSES && found instanceof Error; depth++) {
+    const { code, cause } = found as Error & { readonly code?: unknown }
+    if (typeof code === 'string' && OF_SERVER.test(code)) return true
+    found = cause
+  }
+  return false
 }
 
 function reasonOf(error: unknown): string {
