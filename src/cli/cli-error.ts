@@ -99,6 +99,8 @@ function advise(error: unknown): [fix: string, exitCode: ExitCode] {
     return ['Run a release of Moca that knows this layout, or choose another --namespace.', EXIT.problem]
   if (error instanceof UnsuitableServerError)
     return ['Change the server as the message says, then try again.', EXIT.problem]
+  if (error instanceof MocaError && (error.code === 'search_busy' || error.code === 'search_differs'))
+    return ['Do what the message says, then try again.', EXIT.problem]
   if (isRefusal(error)) {
     return [
       'Redis runs, and refused a command. Change what the message names: memory or disk of the server.',

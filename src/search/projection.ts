@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Doctype } from '../doctype/doctype.ts'
 import type { IndexCallFacts, IndexedDocument, IndexHook } from '../doctype/index-hook.ts'
 import type { FieldValue, ProjectionContext, Row, SearchDefinition, SearchFields } from '../doctype/search-options.ts'
+import { ConfigError } from '../errors.ts'
 import { type OwnedHook, surroundList } from '../hook.ts'
 import { describeValue } from '../job/describe-value.ts'
 import type { IndexSettings, SearchDocument } from './search-engine.ts'
@@ -25,9 +26,7 @@ export function settingsOf({ search }: SearchedDoctype): IndexSettings {
 }
 
 /** A definition that does not fit its table, or whose projection is none: no document's fault. */
-export class DefinitionError extends Error {
-  override readonly name = 'DefinitionError'
-}
+export class DefinitionError extends ConfigError {}
 
 /** Tells definitions apart, the code of the projection included: pages of two of them must not be mixed in one rebuild. */
 export function hashDefinition(doctype: SearchedDoctype): string {

@@ -64,6 +64,7 @@ const PAGE = 1_000
 /** So many documents are compared with their rows before the swap; moca search verify compares all. */
 const SAMPLE = 2_000
 const WAIT_FOR_LIVE_MS = 50
+const MOST_NAMED = 3
 
 /**
  * Builds an index anew beside the live one, and takes its place at once (docs/decisions/0060-rebuild.md): the shadow's position in the log
@@ -82,6 +83,8 @@ export async function rebuildIndex(index: SearchIndex, options: RebuildOptions =
   }
   const sample = new Sample(SAMPLE)
   try {
+    // What was parked by the process before may be mended: in the code as well, which no change of a row tells.
+    if (isResumed) await index.dirty(state.generation).retry()
     if (!state.isCopied) {
       await copy(index, state, writer, options, (copied, docnames) => {
         documents = copied
@@ -93,6 +96,7 @@ export async function rebuildIndex(index: SearchIndex, options: RebuildOptions =
     await writer.level(options.signal)
     tell('verifying')
     // Of pages that another process read nothing was taken: then all of it is compared.
+    await requireFewParked(index, state, options)
     await verifyShadow(index, state, writer, isResumed ? undefined : sample.taken, options)
     tell('swapping')
     const replaced = await swap(index, state, writer, options)
@@ -170,28 +174,44 @@ async function copy(
   await index.rebuilds.noteAllCopied(index.name, generation)
 }
 
+async function requireFewParked(
+  index: SearchIndex,
+  { generation }: RebuildState,
+  { allowFailed = 0 }: RebuildOptions,
+): Promise<void> {
+  const documents = index.dirty(generation)
+  const { parked } = await documents.count()
+  if (parked <= allowFailed) return
+  const first = (await documents.listParked(MOST_NAMED)).map(({ docname, error }) => `${docname}: ${error}`)
+  throw new RebuildRefusedError(
+    `${parked} documents of ${index.name} cannot be indexed (${first.join('; ')}${parked > first.length ? '; ...' : ''}). The live index is as it was. Mend them and run it again, or allow so many with --allow-failed ${parked}`,
+    { index: index.name, parked, first },
+  )
+}
+
 async function verifyShadow(
   index: SearchIndex,
   { generation }: RebuildState,
   writer: IndexWriter,
   sample: readonly string[] | undefined,
-  { allowFailed = 0, signal }: RebuildOptions,
+  { signal }: RebuildOptions,
 ): Promise<void> {
-  const { parked } = await index.dirty(generation).count()
-  if (parked > allowFailed) {
-    throw new RebuildRefusedError(
-      `${parked} documents of ${index.name} cannot be indexed (moca search status names them). The live index is as it was. Mend them and run it again, or allow so many with --allow-failed ${parked}`,
-      { index: index.name, parked },
-    )
+  const compare = (only: readonly string[] | undefined) =>
+    verifyIndex(index, {
+      generation,
+      ...(only && { only }),
+      catchUp: () => writer.level(signal),
+      onPage: () => writer.keepLease(),
+      ...(signal && { signal }),
+    })
+  let { missing, stale, orphaned } = await compare(sample)
+  const different = [...missing, ...stale, ...orphaned]
+  if (sample === undefined && different.length > 0) {
+    // The process before may have had other code, of which the hash of the definition knows nothing: what a projection calls.
+    await index.dirty(generation).mark(different)
+    await writer.level(signal)
+    ;({ missing, stale, orphaned } = await compare(different))
   }
-  const account = await verifyIndex(index, {
-    generation,
-    ...(sample && { only: sample }),
-    catchUp: () => writer.level(signal),
-    onPage: () => writer.keepLease(),
-    ...(signal && { signal }),
-  })
-  const { missing, stale, orphaned } = account
   const count = missing.length + stale.length + orphaned.length
   if (count === 0) return
   throw new RebuildRefusedError(

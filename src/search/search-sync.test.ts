@@ -583,6 +583,36 @@ test('nothing is submitted in the last part of a lease, however the process came
   await feed.leave()
 })
 
+test('a rebuild that was refused names what cannot be indexed, and goes on with code that was mended where no hash sees it', async (t) => {
+  const scene = await openScene(t)
+  await prepareCities(scene)
+  await scene.database.query("insert into city select n, 'city ' || n, 'FR', n from generate_series(1, 50) n")
+  let describe = (name: unknown, population: unknown): string => {
+    if (population === 7) throw new Error('no sevens')
+    return `old ${String(name)}`
+  }
+  const doctype = defineDoctype({
+    ...CITY,
+    search: {
+      searchable: ['name'],
+      project: (rows) => rows.map(({ name, population }) => ({ name: describe(name, population) })),
+    },
+  })
+  const message = /^1 documents of City cannot be indexed \(7: no sevens\)/
+  await assert.rejects(rebuildIndex(openIndex(t, scene, { doctype })), { code: 'search_differs', message })
+  await assert.rejects(rebuildIndex(openIndex(t, scene, { doctype })), { code: 'search_differs', message })
+  describe = (name) => `new ${String(name)}`
+  const index = openIndex(t, scene, { doctype })
+  const { parked } = await rebuildIndex(index, { onProgress: ({ isResumed }) => assert.ok(isResumed) })
+  assert.equal(parked, 0)
+  assert.equal((await idsOf(index, 'new ')).length, 50)
+  let calls = 0
+  describe = () => `never the same ${calls++}`
+  const differs = { code: 'search_differs', message: /50 stale/ }
+  await assert.rejects(rebuildIndex(openIndex(t, scene, { doctype })), differs)
+  await assert.rejects(rebuildIndex(openIndex(t, scene, { doctype })), differs)
+})
+
 test('a definition that is wrong is told by a verification, and no document is blamed', async (t) => {
   const scene = await openScene(t)
   await prepareCities(scene)
