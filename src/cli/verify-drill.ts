@@ -22,10 +22,7 @@ export interface DrillOptions {
 const WITHIN_MS = 30_000
 
 /** Sends canaries through a system that runs, and shows their trace. Exit code 1 when one does not come through in time. */
-export async function runDrill(
-  context: Context,
-  { isDrill, within, queue, since }: DrillOptions,
-): Promise<ExitCode> {
+export async function runDrill(context: Context, { isDrill, within, queue, since }: DrillOptions): Promise<ExitCode> {
   if (!isDrill) throw new UsageError('--within is for --drill.', 'moca verify --drill --within 10s')
   if (queue !== undefined || since !== undefined) {
     throw new UsageError(
