@@ -92,10 +92,12 @@ test('verify names what is missing, stale and orphaned, and repairs it', async (
   const { database, run, start } = await openCities(t)
   assert.equal((await run('rebuild')).code, 0)
   const [row] = await database.query<{ id: number }>('select id from moca.search_generation')
-  await database.query(`
-    delete from moca.search_document_${row?.id} where id = '2';
-    update moca.search_document_${row?.id} set rev = 'other' where id = '3';
-    update moca.search_document_${row?.id} set id = '99' where id = '4'`)
+  const damage = () =>
+    database.query(`
+      delete from moca.search_document_${row?.id} where id = '2';
+      update moca.search_document_${row?.id} set rev = 'other' where id = '3';
+      update moca.search_document_${row?.id} set id = '99' where id = '4'`)
+  await damage()
   const sync = start('sync')
   await sync.said(/Keeping search indexes/)
   const differs = await run('verify', '--json')
@@ -111,6 +113,12 @@ test('verify names what is missing, stale and orphaned, and repairs it', async (
   const repaired = await run('verify', '--repair')
   assert.equal(repaired.code, 0, repaired.stdout)
   assert.match(repaired.stdout, /4 documents were indexed again, and are as their rows are/)
+  await damage()
+  const again = await run('verify', '--repair', '--json')
+  assert.deepEqual(
+    [again.code, JSON.parse(again.stdout).ok, JSON.parse(again.stdout).indexes[0].repairing],
+    [0, true, 4],
+  )
   assert.equal((await run('verify')).code, 0)
   sync.kill('SIGTERM')
   await sync.ended

@@ -34,7 +34,8 @@ export async function verifySearch(
   return withIndexes(context, 'moca search verify', async (all) => {
     const verified: VerifiedIndex[] = []
     for (const index of pickIndexes(all, name)) verified.push(await verifyOne(index, repair))
-    const isOk = verified.every(({ account }) => account && differencesOf(account).length === 0)
+    // Without --repair nothing was.
+    const isOk = verified.every(({ account, repairing }) => account && repairing === differencesOf(account).length)
     const json = {
       ok: isOk,
       indexes: verified.map(({ account, index, repairing }) =>
@@ -42,10 +43,7 @@ export async function verifySearch(
       ),
     }
     output.result(json, () => describe(output, verified, repair))
-    return isOk ||
-      (repair && verified.every(({ account, repairing }) => account && repairing === differencesOf(account).length))
-      ? EXIT.fine
-      : EXIT.problem
+    return isOk ? EXIT.fine : EXIT.problem
   })
 }
 
