@@ -19,18 +19,35 @@ begin
     insert into server_life default values on conflict do nothing;
     select id into strict life from server_life;
   end if;
-  select last_drawn() into drawn;
+  drawn := last_drawn();
   select pg_current_snapshot() into snapshot;
+  -- Not before the last one that the snapshot sees; a later one does no harm.
   select last_value into high from outbox_seq;
   at := clock_timestamp();
 end
 $$;
 
--- The last seq that was drawn, or the one before the next where the sequence has just begun or moved on.
+-- The last seq that was drawn, or the one before the next where the sequence has just begun or moved on. Never a later one, on which all
+-- that begins after an anchor relies. The table of a sequence does not do: whoever draws writes down a value that is 32 ahead for as long as
+-- the log of the server takes, and then the drawn one, both into a page that readers of tables do not lock. The function locks it.
 create function :"schema".last_drawn() returns bigint
-language sql volatile
+language plpgsql volatile
 set search_path = pg_catalog, :"schema", pg_temp
-as $$ select case when is_called then last_value else last_value - 1 end from outbox_seq $$;
+as $$
+declare
+  before_first bigint;
+  drawn bigint;
+begin
+  loop
+    -- Read first: where the function then says that nothing was drawn, nothing had been drawn here.
+    select case when not is_called then last_value - 1 end into before_first from outbox_seq;
+    drawn := coalesce(pg_sequence_last_value('outbox_seq'::regclass), before_first);
+    -- It moved on in between.
+    exit when drawn is not null;
+  end loop;
+  return drawn;
+end
+$$;
 
 -- A transaction id, and a seq that every transaction with a higher id draws above: the sequence is read before the id is assigned, and
 -- whoever records has an id before drawing. A snapshot's xmax does not say as much: it is one more than the highest id that has *ended*,
@@ -40,7 +57,7 @@ language plpgsql volatile
 set search_path = pg_catalog, :"schema", pg_temp
 as $$
 begin
-  select last_drawn() into low;
+  low := last_drawn();
   select pg_current_xact_id() into xid;
 end
 $$;
