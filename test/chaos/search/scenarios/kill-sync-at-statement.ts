@@ -5,8 +5,8 @@ import type { Scenario } from '../../scenario.ts'
 import { SearchArena } from '../arena.ts'
 import type { SearchCounts } from '../verdict.ts'
 
-/** Several rounds of all that it does for a batch: look, read the log and the rows, intend, submit, settle. */
-const PIECES = 40
+/** Many rounds of all that it does for a batch: look, read the log and the rows, intend, submit, settle. */
+const PIECES = 75
 
 export const killSyncAtStatement: Scenario<SearchCounts> = {
   name: 'kill-sync-at-statement',
