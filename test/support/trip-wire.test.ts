@@ -66,3 +66,29 @@ test('counts from the piece on that has a text', async () => {
   client.socket.destroy()
   wire.disarm()
 })
+
+test('counts only pieces that have a text', async () => {
+  const client = await open()
+  wire.arm({ piece: 2, of: 'GET', isDelivered: false, onTrip: () => {} })
+  assert.match(await client.send('GET here'), /-1/)
+  assert.match(await client.send('PING'), /PONG/)
+  assert.equal(await client.send('GET here'), 'none')
+  client.socket.destroy()
+  wire.disarm()
+})
+
+test('holds a piece back, and what follows it, until it is released; others pass', async () => {
+  const [client, other] = [await open(), await open()]
+  let trips = 0
+  wire.arm({ piece: 1, of: 'SET late', isDelivered: 'late', onTrip: () => trips++ })
+  assert.equal(await client.send('SET late 1'), 'none')
+  assert.equal(await client.send('GET late'), 'none')
+  assert.equal(trips, 1)
+  assert.match(await other.send('EXISTS late'), /:0/)
+  assert.match(await wire.release(), /OK/)
+  assert.match(await other.send('GET late'), /1/)
+  assert.match(await client.send('SET late 2'), /OK/)
+  await assert.rejects(wire.release(), /Nothing is held back/)
+  client.socket.destroy()
+  other.socket.destroy()
+})

@@ -6,13 +6,27 @@ export interface Trip {
   readonly piece: number
   /** Counted from the first piece on that has this text, itself the first. Default: from the arming on. */
   readonly from?: string
-  /** Whether the server still gets it. No answer passes any more, in either case. */
-  readonly isDelivered: boolean
+  /** Only pieces that have this text are counted. Default: all. */
+  readonly of?: string
+  /**
+   * Whether the server still gets it. No answer passes any more, in either case. `late`: when it is released; all else passes meanwhile, and
+   * afterwards.
+   */
+  readonly isDelivered: boolean | 'late'
   /** Called at once. */
   readonly onTrip: () => void
 }
 
-/** A TCP proxy in front of a server that counts what clients send, and cuts them off at the piece that it is armed for. */
+/** What one client sent, and the server has not got yet. */
+interface Held {
+  readonly client: Socket
+  readonly server: Socket
+  readonly pieces: Buffer[]
+}
+
+const ANSWER_MS = 10_000
+
+/** A TCP proxy in front of a server that counts what clients send, and cuts them off at the piece that it is armed for, or holds that back. */
 export class TripWire {
   readonly #server: Server
   readonly #targetPort: number
@@ -21,6 +35,7 @@ export class TripWire {
   #pieces = 0
   #hasBegun = false
   #hasTripped = false
+  #held: Held | undefined
 
   private constructor(server: Server, targetPort: number) {
     this.#server = server
@@ -54,6 +69,17 @@ export class TripWire {
     this.#hasTripped = false
   }
 
+  /** What was held back arrives. Resolves with what the server says to it. */
+  async release(): Promise<string> {
+    const held = this.#held
+    if (!held) throw new Error('Nothing is held back')
+    this.#held = undefined
+    const answer = once(held.server, 'data', { signal: AbortSignal.timeout(ANSWER_MS) })
+    held.server.write(Buffer.concat(held.pieces))
+    const [bytes] = (await answer) as [Buffer]
+    return bytes.toString()
+  }
+
   async stop(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()
     this.#server.close()
@@ -75,20 +101,26 @@ export class TripWire {
       })
     }
     client.on('data', (bytes) => {
-      if (this.#passes(bytes)) server.write(bytes)
+      if (this.#held?.client === client) this.#held.pieces.push(bytes)
+      else if (this.#passes(bytes, { client, server })) server.write(bytes)
     })
     server.on('data', (bytes) => {
       if (!this.#hasTripped) client.write(bytes)
     })
   }
 
-  #passes(bytes: Buffer): boolean {
+  #passes(bytes: Buffer, { client, server }: Omit<Held, 'pieces'>): boolean {
     if (!this.#trip) return true
-    this.#hasBegun ||= bytes.includes(this.#trip.from ?? '')
+    const { piece, from = '', of = '', isDelivered, onTrip } = this.#trip
+    this.#hasBegun ||= bytes.includes(from)
     if (!this.#hasBegun) return true
-    if (this.#hasTripped || ++this.#pieces < this.#trip.piece) return !this.#hasTripped
-    this.#hasTripped = true
-    this.#trip.onTrip()
-    return this.#trip.isDelivered
+    if (this.#hasTripped) return false
+    if (!bytes.includes(of) || ++this.#pieces < piece) return true
+    if (isDelivered === 'late') {
+      this.#trip = undefined
+      this.#held = { client, server, pieces: [bytes] }
+    } else this.#hasTripped = true
+    onTrip()
+    return isDelivered === true
   }
 }

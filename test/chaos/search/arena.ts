@@ -170,6 +170,22 @@ export class SearchArena {
     return row?.count ? [`Generation ${live.generation} went live without ${row.count} rows that nobody touches`] : []
   }
 
+  /** Of a row that writers leave alone, unless it is one of theirs. */
+  async changeCity(id: number): Promise<void> {
+    await this.admin.query('update city set version = version + 1 where id = $1', [id])
+  }
+
+  /** Whether a row is in the live generation as it is in its table. */
+  async isCurrent(id: number): Promise<boolean> {
+    const [live] = await this.admin.query<{ id: number }>('select id from moca.search_generation where is_live')
+    const [row] = await this.admin.query<{ is: boolean }>(
+      `select exists (select from city c join moca.search_document_${live?.id} d on d.id = c.id::text
+         where c.id = $1 and (d.fields ->> 'version')::int = c.version) as is`,
+      [id],
+    )
+    return row?.is ?? false
+  }
+
   /** Writers begin, and go on until the verdict. */
   startWriters(): void {
     const { signal } = this.#stopWriting

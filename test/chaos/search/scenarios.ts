@@ -1,5 +1,6 @@
 import type { Scenario } from '../scenario.ts'
 import { freezeSync } from './scenarios/freeze-sync.ts'
+import { freezeSyncAtSubmission } from './scenarios/freeze-sync-at-submission.ts'
 import { interruptSwap } from './scenarios/interrupt-swap.ts'
 import { killRebuild } from './scenarios/kill-rebuild.ts'
 import { killRebuildAtStatement } from './scenarios/kill-rebuild-at-statement.ts'
@@ -13,6 +14,7 @@ export const SEARCH_SCENARIOS: readonly Scenario<SearchCounts>[] = [
   killSync,
   killSyncAtStatement,
   freezeSync,
+  freezeSyncAtSubmission,
   killRebuild,
   killRebuildAtStatement,
   interruptSwap,
