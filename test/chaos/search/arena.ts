@@ -5,6 +5,7 @@ import { type Ended, Project, type Running } from '../../support/command-line.ts
 import { type PostgresServer, startPostgres, type TestDatabase } from '../../support/postgres-server.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import type { Random } from '../random.ts'
+import type { FoundNotes } from './notes.ts'
 import { judgeSearch, type SearchVerdict, type Wanted } from './verdict.ts'
 
 /** Short, so that a writer of an index that was stopped is taken over from soon; the default is 10 s. */
@@ -151,6 +152,20 @@ export class SearchArena {
     )
     if (left?.rebuilds) return 'beforeNote'
     return left?.generations || left?.positions ? 'beforeDrop' : 'afterDrop'
+  }
+
+  /** What search sync and a rebuild have noted. */
+  async notes(): Promise<FoundNotes> {
+    const live = await this.liveGeneration()
+    const [row] = await this.admin.query<{ unsettled: number }>(
+      `select count(*)::int as unsettled from moca.index_batch b where b.index_name = 'City/' || $1
+         and not exists (select from moca.index_settled s where s.index_name = b.index_name and s.n = b.n)`,
+      [live],
+    )
+    const [rebuild] = await this.admin.query<{ generation: string; afterDocname: string | null }>(
+      'select generation, after_docname as "afterDocname" from moca.search_rebuild',
+    )
+    return { unsettled: row?.unsettled ?? 0, live, rebuild }
   }
 
   /**

@@ -2,6 +2,7 @@ import type { Scenario } from '../scenario.ts'
 import { freezeSync } from './scenarios/freeze-sync.ts'
 import { freezeSyncAtSubmission } from './scenarios/freeze-sync-at-submission.ts'
 import { interruptSwap } from './scenarios/interrupt-swap.ts'
+import { killAtNote } from './scenarios/kill-at-note.ts'
 import { killRebuild } from './scenarios/kill-rebuild.ts'
 import { killRebuildAtStatement } from './scenarios/kill-rebuild-at-statement.ts'
 import { killSync } from './scenarios/kill-sync.ts'
@@ -18,5 +19,6 @@ export const SEARCH_SCENARIOS: readonly Scenario<SearchCounts>[] = [
   killRebuild,
   killRebuildAtStatement,
   interruptSwap,
+  killAtNote,
   terminateSearchSessions,
 ]
