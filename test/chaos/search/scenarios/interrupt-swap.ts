@@ -68,9 +68,13 @@ export const interruptSwap: Scenario<SearchCounts> = {
 function plans(size: Size): Plan[] {
   const deliveries = [true, false]
   if (size === 'short') {
-    const swaps = [1, 2, 3].flatMap((piece) =>
-      deliveries.map((isDelivered) => ({ from: SWAPS, piece, isDelivered }) as const),
-    )
+    // Right after the swap is a note of kill-at-note.
+    const swaps: readonly Plan[] = [
+      { from: SWAPS, piece: 1, isDelivered: false },
+      { from: SWAPS, piece: 2, isDelivered: false },
+      { from: SWAPS, piece: 2, isDelivered: true },
+      { from: SWAPS, piece: 3, isDelivered: true },
+    ]
     return [{ from: ASKS, piece: 3, isDelivered: true }, ...swaps]
   }
   const all = ([ASKS, SWAPS] as const).flatMap((from) =>
