@@ -275,8 +275,8 @@ begin
   insert into subscription (name, from_version, since, definition, start_snapshot, start_high, past_tick)
   select given_name, next_version, next_version, given_definition,
     case when start = 'now' then pg_current_snapshot() end,
-    -- The sequence is read while the statement runs, after its snapshot was taken.
-    case when start = 'now' then (select last_value from outbox_seq) end,
+    -- Read while the statement runs, after its snapshot was taken. A value ahead of what was drawn could come to stand behind a rebase.
+    case when start = 'now' then last_drawn() end,
     case when start not in ('now', 'beginning') then (select max(id) from tick where tick.at <= start::timestamptz) end;
   return json_build_object('status', 'registered', 'version', next_version);
 end
