@@ -39,6 +39,7 @@ export class RowReader {
       return await this.#find(docnames)
     } catch (error) {
       if (!isNoSuchValue(error)) throw error
+      // All of them once more: it may have been the columns' types, which are read anew now.
       return this.#findApart(docnames)
     }
   }
