@@ -6,6 +6,7 @@ import type { DrillFinding } from '../verify/drill-finding.ts'
 import type { IndexTrace } from '../verify/drill-indexes.ts'
 import { UsageError } from './cli-error.ts'
 import type { Context } from './context.ts'
+import { describeFinding } from './describe-finding.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { parseTime } from './flag-values.ts'
 import { formatCount, formatDuration } from './format.ts'
@@ -64,7 +65,7 @@ function describe(output: Output, { id, rows, canaries, indexes, findings }: Dri
     `Canary ${id}, in ${where}`,
     '',
     output.table(['STEP', 'BY', 'RELAYED AFTER', 'DONE AFTER'], steps, 2),
-    ...findings.flatMap((finding) => describeFinding(output, finding)),
+    ...findings.flatMap((finding) => describeFinding(output, placeOf(finding), finding)),
     '',
     findings.length === 0 ? 'All canaries came through.' : `${formatCount(findings.length)} findings.`,
   ].join('\n')
@@ -98,13 +99,7 @@ function rangeOf(times: readonly (number | undefined)[]): string {
   return missing === 0 ? range : `${range}, ${formatCount(missing)} never`
 }
 
-function describeFinding(output: Output, { kind, lane, queue, index, expected, found, fix }: DrillFinding): string[] {
-  const place = index === undefined ? (lane === undefined ? `queue ${queue}` : `lane ${lane}`) : `index ${index}`
-  return [
-    '',
-    `${output.style('red', kind)}  ${place}`,
-    `  expected  ${expected}`,
-    `  found     ${found}`,
-    `  fix       ${fix}`,
-  ]
+function placeOf({ lane, queue, index }: DrillFinding): string {
+  if (index !== undefined) return `index ${index}`
+  return lane === undefined ? `queue ${queue}` : `lane ${lane}`
 }

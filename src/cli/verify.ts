@@ -7,6 +7,7 @@ import type { Finding } from '../verify/finding.ts'
 import { accountOutbox, type OutboxAccount, type OutboxFinding } from '../verify/outbox-account.ts'
 import { accountQueues, type QueueAccount } from '../verify/queue-account.ts'
 import type { Context } from './context.ts'
+import { describeFinding } from './describe-finding.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { parseInstant } from './flag-values.ts'
 import { formatCount } from './format.ts'
@@ -101,16 +102,7 @@ function describe(output: Output, { queues, outbox, search, schedules, findings 
       `Schedules: ${formatCount(due)} instants looked at, ${formatCount(fired)} fired, ${formatCount(missed)} not, by policy.`,
     )
   }
-  for (const finding of findings) {
-    const { kind, expected, found, fix } = finding
-    lines.push(
-      '',
-      `${output.style('red', kind)}  ${placeOf(finding)}`,
-      `  expected  ${expected}`,
-      `  found     ${found}`,
-      `  fix       ${fix}`,
-    )
-  }
+  lines.push(...findings.flatMap((finding) => describeFinding(output, placeOf(finding), finding)))
   const everything = outbox
     ? 'Every accepted job and every recorded row is accounted for.'
     : 'Every accepted job is accounted for.'

@@ -14,6 +14,13 @@ export interface ParkedDocument {
   readonly parkedAt: Date
 }
 
+/** What is noted of one document. */
+export interface DirtyNote {
+  readonly isParked: boolean
+  /** Of a parked one. */
+  readonly error: string | undefined
+}
+
 export interface DirtyCounts {
   readonly waiting: number
   readonly parked: number
@@ -118,7 +125,7 @@ from ${this.#table} where index_name = $1`
   }
 
   /** What is noted of one document; undefined: nothing. */
-  async find(docname: string): Promise<{ readonly isParked: boolean; readonly error: string | undefined } | undefined> {
+  async find(docname: string): Promise<DirtyNote | undefined> {
     const text = `select parked_at is not null as parked, error from ${this.#table} where index_name = $1 and docname = $2`
     const [row] = await this.#database.query<{ parked: boolean; error: string | null }>(text, [this.#position, docname])
     return row && { isParked: row.parked, error: row.error ?? undefined }

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../clock.ts'
+import type { DirtyNote } from '../search/dirty-documents.ts'
 import type { SearchIndex } from '../search/search-index.ts'
 import type { DrillFinding } from './drill-finding.ts'
 import { lookUntil } from './look-until.ts'
@@ -44,7 +45,7 @@ export async function followIndexes(
   const traces = await Promise.all(
     marked.map(async ({ index, generation, docname }) => {
       let indexedMs: number | undefined
-      let note: Awaited<ReturnType<ReturnType<SearchIndex['dirty']>['find']>>
+      let note: DirtyNote | undefined
       if (generation !== undefined && docname !== undefined) {
         await lookUntil(
           async () => {
@@ -70,7 +71,7 @@ function judgeIndex(
     isBuilt,
     note,
     withinMs,
-  }: { readonly isBuilt: boolean; readonly note: { readonly error: string | undefined } | undefined; withinMs: number },
+  }: { readonly isBuilt: boolean; readonly note: DirtyNote | undefined; readonly withinMs: number },
 ): DrillFinding | undefined {
   if (indexedMs !== undefined) return undefined
   const kind = 'canary_not_indexed'

@@ -115,8 +115,9 @@ async function follow(
           const view = await moca.queue.inspect(sent.job)
           const ms = clock.monotonicMs() - atMs
           if (view) progress.relayedMs ??= ms
-          // One that was there and is not any more has ended, and the history had no room for it.
-          if (view ? view.status === 'completed' : progress.last) progress.handledMs = ms
+          // One that was there, or was taken by Redis itself, and is not any more has ended: the history had no room for it.
+          const wasThere = progress.last !== undefined || sent.lane === undefined
+          if (view ? view.status === 'completed' : wasThere) progress.handledMs = ms
           if (view) progress.last = view
         }),
       )
@@ -129,10 +130,10 @@ async function follow(
   const findings = followed.flatMap(({ sent: { lane, queue, job }, progress }): DrillFinding[] => {
     const { relayedMs, handledMs, last } = progress
     if (handledMs !== undefined) return []
-    if (relayedMs === undefined) {
+    if (lane !== undefined && relayedMs === undefined) {
       const fix = `moca outbox status says who relays lane ${lane}, and why it may stand still; moca outbox start runs a relay`
       const expected = `a row of the log in queue ${queue} within ${late}`
-      return [{ kind: 'canary_not_relayed', ...(lane !== undefined && { lane }), expected, found: 'not there', fix }]
+      return [{ kind: 'canary_not_relayed', lane, expected, found: 'not there', fix }]
     }
     const found = `${last?.status}${last?.reason === undefined ? '' : `: ${last.reason}`} (${job})`
     const fix = `moca queue status says what waits before it; moca worker start --queues ${queue} serves the queue`
