@@ -9,7 +9,7 @@ import type { Fault } from './options.ts'
 
 const PROGRAM = fileURLToPath(new URL('main.ts', import.meta.url))
 const DOCUMENTS = 300
-const LIMIT_MS = 150_000
+const LIMIT_MS = 240_000
 
 /** What the account must say of each fault, and what `moca verify` finds by itself; undefined: nothing that it could see. */
 const NAMED: Record<Fault, { readonly account: ProblemKind; readonly verify?: string }> = {
