@@ -24,6 +24,7 @@ export interface SearchMeasureOptions {
 const SMALL = 100_000
 const LARGE = 1_000_000
 const SYNC_SECONDS = 60
+const RENAMED_PER_SECOND = 1_000
 const LATENCY_SECONDS = 30
 const DEADLINE_MS = 1_800_000
 
@@ -107,30 +108,29 @@ async function measureLarge(
       await settle(databaseUrl)
       const perSecond = (whole.documents * 1_000) / whole.ms
       const alonePerSecond = (alone.documents * 1_000) / alone.submitMs
-      rebuilds.push({ perSecond, alonePerSecond, share: perSecond / alonePerSecond, largestMiB: whole.largestMiB })
+      rebuilds.push({ perSecond, alonePerSecond, share: perSecond / alonePerSecond, largestMB: whole.largestMB })
       console.log(
-        `rebuild: ${Math.round(perSecond)}/s, submit alone ${Math.round(alonePerSecond)}/s, ${Math.round(whole.largestMiB)} MiB`,
+        `rebuild: ${Math.round(perSecond)}/s, submit alone ${Math.round(alonePerSecond)}/s, ${Math.round(whole.largestMB)} MB`,
       )
     }
+    const seconds = isQuick ? 5 : SYNC_SECONDS
     const following = []
+    const renaming = []
     for (let round = 0; round < rounds; round++) {
-      const seconds = isQuick ? 5 : SYNC_SECONDS
-      following.push(
-        await follow(databaseUrl, { rows: count, changesPerSecond: 5_000, atOnce: 50, seconds, probedShare: 0 }),
-      )
-      const { lagAtEndMs, syncShare } = following.at(-1) as (typeof following)[number]
-      console.log(
-        `5,000 changes/s: level ${Math.round(lagAtEndMs)} ms after the last one, ${(syncShare * 100).toFixed(0)} % of a core`,
-      )
+      const all = { rows: count, atOnce: 50, seconds, probedShare: 0 }
+      following.push(await follow(databaseUrl, { ...all, what: 'population', changesPerSecond: 5_000 }))
+      tellFollowing('5,000 populations/s', following.at(-1))
+      renaming.push(await follow(databaseUrl, { ...all, what: 'name', changesPerSecond: RENAMED_PER_SECOND }))
+      tellFollowing(`${RENAMED_PER_SECOND} names/s`, renaming.at(-1))
     }
     const delays = []
     for (let round = 0; round < rounds; round++) {
-      const seconds = isQuick ? 5 : LATENCY_SECONDS
       const { delaysMs } = await follow(databaseUrl, {
         rows: count,
+        what: 'population',
         changesPerSecond: 500,
         atOnce: 1,
-        seconds,
+        seconds: isQuick ? 5 : LATENCY_SECONDS,
         probedShare: 25,
       })
       delays.push({ p50Ms: median(delaysMs), p99Ms: percentile(delaysMs, 0.99) })
@@ -138,7 +138,7 @@ async function measureLarge(
         `500 changes/s: found after p50 ${delays.at(-1)?.p50Ms.toFixed(0)} ms, p99 ${delays.at(-1)?.p99Ms.toFixed(0)} ms`,
       )
     }
-    return { documents: count, rebuilds, following, delays }
+    return { documents: count, rebuilds, following, renaming, delays }
   } finally {
     await postgres.stop()
   }
@@ -168,6 +168,14 @@ async function follow(databaseUrl: string, load: Omit<Parameters<typeof change>[
     syncing.kill()
     await database.close()
   }
+}
+
+function tellFollowing(what: string, found: Awaited<ReturnType<typeof follow>> | undefined): void {
+  if (!found) return
+  const { lagAtEndMs, syncShare } = found
+  console.log(
+    `${what}: level ${Math.round(lagAtEndMs)} ms after the last one, ${(syncShare * 100).toFixed(0)} % of a core`,
+  )
 }
 
 /** What a load leaves to be done in the background, as time would have done it. */

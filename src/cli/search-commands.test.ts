@@ -186,7 +186,7 @@ test('moca verify accounts for indexes, too: an index that is not built, and doc
   await database.query(`
     delete from moca.search_document_${row?.id} where id = '2';
     update moca.search_document_${row?.id} set rev = 'other' where id = '3';
-    insert into moca.search_document_${row?.id} select '99', rev, title, words, keys, fields
+    insert into moca.search_document_${row?.id} select '99', rev, text_rev, keys, fields
     from moca.search_document_${row?.id} where id = '4'`)
   const differs = await verify('--json')
   assert.equal(differs.code, 1)

@@ -45,17 +45,24 @@ function remarkOnUnclaimed(output: Output, index: string): string {
 }
 
 function remarksOn(output: Output, status: IndexStatus): string[] {
-  const { index, live, rebuild, isRebuilding, lastRebuild, uncaptured } = status
+  const { index, live, rebuild, isRebuilding, lastRebuild, uncaptured, standstill } = status
   const remarks = uncaptured.map((doctype) =>
     output.style(
       'red',
       `${index}: changes of ${doctype} do not reach it: run moca outbox capture ${doctype}, then moca search rebuild ${index}`,
     ),
   )
+  if (standstill) {
+    const [since, tried] = [standstill.since, standstill.triedAt].map((at) => formatDuration(Date.now() - at.getTime()))
+    remarks.push(
+      output.style('red', `${index} stands still since ${since}, and was tried ${tried} ago: ${standstill.reason}`),
+    )
+  }
   if (!live) {
-    remarks.push(output.style('yellow', `${index} is not built yet: start moca search sync, or a relay`))
+    if (!standstill)
+      remarks.push(output.style('yellow', `${index} is not built yet: start moca search sync, or a relay`))
   } else {
-    if (live.owner === undefined)
+    if (live.owner === undefined && !standstill)
       remarks.push(output.style('yellow', `${index}: nobody keeps it: start moca search sync, or a relay`))
     if (live.isOutdated)
       remarks.push(

@@ -177,13 +177,15 @@ function describeSink(
   return [`${sink}: ${rows}`, ...troubles.map((text) => output.style('red', text))].join('; ')
 }
 
-function describeIndex(output: Output, { index, live, rebuild }: IndexStatus): string {
+function describeIndex(output: Output, { index, live, rebuild, standstill }: IndexStatus): string {
+  const standing = standstill && 'stands still: moca search status'
+  if (!live && standing) return `${index}: not built, ${output.style('red', standing)}`
   if (!live) return `${index}: ${output.style('yellow', rebuild ? 'being built' : 'not built: moca search sync')}`
   const { documents, waiting, oldestWaitingMs, owner, parkedCount } = live
   const behind =
     waiting === 0 ? 'level' : `${formatCount(waiting)} behind, the oldest for ${formatDuration(oldestWaitingMs)}`
   const troubles = [
-    ...(owner === undefined ? ['nobody keeps it'] : []),
+    ...(standing ? [standing] : owner === undefined ? ['nobody keeps it'] : []),
     ...(parkedCount > 0 ? [`${formatCount(parkedCount)} parked: moca search status`] : []),
   ]
   const text = `${index}: ${formatCount(documents)} documents, ${behind}${rebuild ? ', being rebuilt' : ''}`

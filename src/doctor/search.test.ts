@@ -22,6 +22,7 @@ function found(live: Partial<LiveStatus> | undefined, rest: Partial<IndexStatus>
     isRebuilding: false,
     lastRebuild: undefined,
     uncaptured: [],
+    standstill: undefined,
     live: live && { ...LIVE, ...live },
     ...rest,
   }
@@ -49,6 +50,14 @@ test('names what is not built, not kept, late, outdated, parked, and not capture
   assert.deepEqual(found({}, { uncaptured: ['Country'] }), [
     'problem: Changes of Country do not reach search index City: nothing records them',
   ])
+})
+
+test('an index that stands still is told with its reason, and not as one that nobody keeps or that is late', () => {
+  const standstill = { reason: 'there is no table helper', since: new Date(0), triedAt: new Date(5_000) }
+  const expected = ['problem: Search index City stands still since 1970-01-01T00:00:00.000Z: there is no table helper']
+  assert.deepEqual(found({ owner: undefined }, { standstill }), expected)
+  assert.deepEqual(found({ waiting: 7, oldestWaitingMs: 61_000 }, { standstill }), expected)
+  assert.deepEqual(found(undefined, { standstill }), expected)
 })
 
 test('a rebuild is told when nobody has gone on with it for long', () => {

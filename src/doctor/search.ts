@@ -28,9 +28,14 @@ function* checkCaptured({ index, uncaptured }: IndexStatus): Generator<Diagnosis
   }
 }
 
-function* checkLive({ index, live, rebuild }: IndexStatus): Generator<Diagnosis> {
+function* checkLive({ index, live, rebuild, standstill }: IndexStatus): Generator<Diagnosis> {
+  if (standstill)
+    yield problem(
+      `Search index ${index} stands still since ${standstill.since.toISOString()}: ${standstill.reason}`,
+      'Mend that: whoever keeps search indexes (moca outbox start, or moca search sync) tries it again and again.',
+    )
   if (!live) {
-    if (!rebuild)
+    if (!rebuild && !standstill)
       yield problem(
         `Search index ${index} is not built`,
         'Start moca outbox start, or moca search sync: they build it.',
@@ -38,12 +43,12 @@ function* checkLive({ index, live, rebuild }: IndexStatus): Generator<Diagnosis>
     return
   }
   const { owner, oldestWaitingMs = 0, waiting, parkedCount, parked, isOutdated } = live
-  if (owner === undefined)
+  if (owner === undefined && !standstill)
     yield problem(
       `Nobody keeps search index ${index}: changes do not reach it`,
       'Start moca outbox start, or moca search sync.',
     )
-  else if (oldestWaitingMs > LATE_MS)
+  else if (oldestWaitingMs > LATE_MS && !standstill)
     yield problem(
       `Search index ${index} is ${Math.round(oldestWaitingMs / 1000)} s behind: ${waiting} documents wait`,
       `See the log of ${owner}: an index that stands still says why there.`,

@@ -3,6 +3,7 @@ import { settingsOf } from './projection.ts'
 import type { RebuildRecord, RebuildState } from './rebuild-store.ts'
 import type { IndexSettings } from './search-engine.ts'
 import type { SearchIndex } from './search-index.ts'
+import type { Standstill } from './standstills.ts'
 
 /** What stands where in one index. */
 export interface IndexStatus {
@@ -13,6 +14,8 @@ export interface IndexStatus {
   readonly lastRebuild: RebuildRecord | undefined
   /** Doctypes whose changes do not reach it, because nothing records them. */
   readonly uncaptured: readonly string[]
+  /** Why it could not be built or brought on when it was tried last. Undefined: it could. */
+  readonly standstill: Standstill | undefined
   /** Undefined: it is not built yet. */
   readonly live: LiveStatus | undefined
 }
@@ -46,14 +49,15 @@ export const SYNC_QUEUE = 'search.sync'
 const MOST_PARKED = 20
 
 export async function readIndexStatus(index: SearchIndex): Promise<IndexStatus> {
-  const [live, rebuild, lastRebuild, uncaptured] = await Promise.all([
+  const [live, rebuild, lastRebuild, uncaptured, standstill] = await Promise.all([
     index.engine.live(index.name),
     index.rebuilds.find(index.name),
     index.rebuilds.last(index.name),
     index.findUncaptured(),
+    index.standstills.find(index.name),
   ])
   const isRebuilding = rebuild !== undefined && (await index.standing(rebuild.generation))?.owner !== undefined
-  const common = { index: index.name, rebuild, isRebuilding, lastRebuild, uncaptured }
+  const common = { index: index.name, rebuild, isRebuilding, lastRebuild, uncaptured, standstill }
   if (!live) return { ...common, live: undefined }
   const { generation, settings } = live
   const documents = index.dirty(generation)

@@ -60,7 +60,8 @@ class RebuildRefusedError extends MocaError {
   }
 }
 
-const PAGE = 1_000
+/** Larger ones are a tenth faster, and let the heap grow by a tenth or more. */
+const PAGE = 200
 /** So many documents are compared with their rows before the swap; moca search verify compares all. */
 const SAMPLE = 2_000
 const WAIT_FOR_LIVE_MS = 50

@@ -18,6 +18,7 @@ import { IndexWriter, type WriterProgress } from './index-writer.ts'
 import { type NamedRow, projectRows, type SearchedDoctype } from './projection.ts'
 import { RebuildStore } from './rebuild-store.ts'
 import { RowReader } from './row-reader.ts'
+import { Standstills } from './standstills.ts'
 import type { SearchDocument, SearchEngine } from './search-engine.ts'
 
 export interface SearchIndexDeps {
@@ -48,6 +49,7 @@ export class SearchIndex {
   readonly feeds: FeedSource
   readonly rows: RowReader
   readonly rebuilds: RebuildStore
+  readonly standstills: Standstills
   readonly owner: string
   readonly log: Logger
   readonly clock: Clock | undefined
@@ -66,6 +68,7 @@ export class SearchIndex {
     this.feeds = feeds
     this.rows = new RowReader(database, doctype)
     this.rebuilds = new RebuildStore(database, schema)
+    this.standstills = new Standstills(database, schema)
     this.owner = owner
     this.log = log
     this.clock = clock

@@ -18,6 +18,7 @@ import { defineDoctype } from '../doctype/doctype.ts'
 import { type Logger, silentLogger } from '../logger.ts'
 import { migrate } from '../outbox/migrations.ts'
 import { PostgresConnection } from '../postgres/connection.ts'
+import { readIndexStatus } from './index-status.ts'
 import { rebuildIndex } from './rebuild.ts'
 import type { SearchEngine, Submission, Ticket, TicketOutcome } from './search-engine.ts'
 import { isSearched, type SearchedDoctype } from './projection.ts'
@@ -181,10 +182,14 @@ test('a wrong statement in a projection parks nothing: the index stands still an
     told.filter((message) => message.includes('followed again')),
     [],
   )
+  const { standstill } = await readIndexStatus(index)
+  assert.match(standstill?.reason ?? '', /helper/)
+  assert.ok(standstill && standstill.triedAt > standstill.since)
   await scene.database.query('create table helper ()')
   await waitFor(async () => (await idsOf(index, 'a')).length === 1, { describe: 'it to go on' })
   const { generation = '' } = (await index.engine.live('City')) ?? {}
   assert.equal((await index.dirty(generation).count()).parked, 0)
+  assert.equal((await readIndexStatus(index)).standstill, undefined)
 })
 
 test('a projection gets a thousand rows at most, and may take longer than a lease though another process waits for the index', async (t) => {

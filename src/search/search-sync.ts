@@ -79,6 +79,8 @@ export class SearchSync {
         if (error instanceof IndexLostError) continue
         const reason = error instanceof Error ? error.message : String(error)
         this.#tell(index.name, 'failing', reason)
+        // Where the database is away, that is why, and cannot be written down.
+        await index.standstills.note(index.name, reason).catch(() => {})
         warning.failed(reason, `Search index ${index.name} stands still, and is tried again`, { index: index.name })
         await this.#clock.wait(AFTER_FAILURE_MS, signal)
       }
@@ -116,6 +118,7 @@ export class SearchSync {
         if (!isWorking) {
           isWorking = true
           this.#tell(index.name, 'following')
+          await index.standstills.end(index.name)
           onWorking()
         }
         waitMs = isBusy ? SHORTEST_WAIT_MS : Math.min(waitMs * 1.5, LONGEST_WAIT_MS)

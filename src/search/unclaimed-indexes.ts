@@ -3,6 +3,7 @@ import type { Queryable } from '../postgres/connection.ts'
 import { type FeedSource, indexOf } from './change-feed.ts'
 import { DirtyDocuments } from './dirty-documents.ts'
 import { RebuildStore } from './rebuild-store.ts'
+import { Standstills } from './standstills.ts'
 import type { SearchEngine } from './search-engine.ts'
 
 export interface UnclaimedIndexesDeps {
@@ -59,6 +60,7 @@ export class UnclaimedIndexes {
     }
     const generations = await engine.listGenerations(index)
     await new RebuildStore(database, schema).forget(index)
+    await new Standstills(database, schema).end(index)
     await engine.remove(index)
     // Last: what was interrupted is found by its positions.
     for (const position of positions) {

@@ -368,9 +368,10 @@ export const ENGINE_CHECKS: readonly EngineCheck[] = [
     },
   },
   {
-    name: 'filters by value, one of several, list, null and range, all at once',
+    name: 'filters by value, one of several, list, null and range, all at once, among all documents and among those with a word',
     async run(harness) {
       const { engine } = harness
+      const long = 'Llan'.repeat(200)
       const write = await openLive(harness)
       await write([
         makeDocument('1', { country: 'FR', population: 2_100_000, tags: ['old', 'big'] }),
@@ -378,6 +379,9 @@ export const ENGINE_CHECKS: readonly EngineCheck[] = [
         makeDocument('3', { country: 'DE', population: 3_600_000, tags: [] }),
         makeDocument('4', { population: 10 }),
         makeDocument('5', { country: "l'Île \\", population: -3 }),
+        makeDocument('6', { country: ['IT', 'CH'], population: [7, 8] }),
+        makeDocument('7', { country: long }),
+        makeDocument('8', { country: true, population: 'many' }),
       ])
       const cases: [EngineQuery['filter'], string[]][] = [
         [{ country: 'FR' }, ['1', '2']],
@@ -392,15 +396,64 @@ export const ENGINE_CHECKS: readonly EngineCheck[] = [
         [{ population: { gt: 500 } }, ['1', '3']],
         [{ population: { lte: 10 } }, ['4', '5']],
         [{ population: 500 }, ['2']],
+        [{ population: [500, 8, 'nothing'] }, ['2', '6']],
+        [{ population: 7 }, ['6']],
+        [{ population: null }, ['7']],
+        [{ population: [null, 500] as never }, ['2', '7']],
+        [{ population: 'many' }, ['8']],
+        [{ country: 'IT' }, ['6']],
+        [{ country: true }, ['8']],
+        [{ country: [long, 'DE'] }, ['3', '7']],
+        [{ country: `${long}o` }, []],
+        [{ country: 'FR', population: 500 }, ['2']],
+        [{ country: ['CH', 'FR'], population: [8, 500] }, ['2', '6']],
         [{ country: 'FR', population: { gt: 1_000 } }, ['1']],
         [{ country: { gte: 'E', lt: 'G' } }, ['1', '2']],
         [{ country: [...Array.from({ length: 999 }, (_, n) => `none ${n}`), 'DE'] }, ['3']],
         [{ country: { gte: 'F\0', lt: 'G\ud800' } }, ['1', '2']],
       ]
       for (const [filter, expected] of cases) {
-        assert.deepEqual((await search(engine, { filter })).toSorted(), expected, JSON.stringify(filter))
+        for (const q of ['', 'city ']) {
+          assert.deepEqual((await search(engine, { q, filter })).toSorted(), expected, `${q}${JSON.stringify(filter)}`)
+        }
       }
       assert.deepEqual(await search(engine, { q: 'city 2 ', filter: { country: 'FR' } }), ['2'])
+    },
+  },
+  {
+    name: 'knows what changed of a document: its values, its texts, or what it is counted by',
+    async run(harness) {
+      const { engine } = harness
+      const write = await openLive(harness, { ...SETTINGS, facets: ['population', 'tags'] })
+      let fields: Record<string, unknown> = { name: 'Bern', country: 'CH', population: 5, tags: ['old'], note: 1 }
+      await write([makeDocument('1', fields), makeDocument('2', { name: 'Thun', population: 6 })])
+      const found = (query: Partial<EngineQuery>) => search(engine, query)
+      const change = async (changes: Record<string, unknown>) => {
+        fields = { ...fields, ...changes }
+        await write([makeDocument('1', fields)])
+        const { hits } = await engine.query(FIRST.index, { ...EVERYTHING, q: fields.name as string })
+        assert.deepEqual(hits[0]?.fields, fields)
+      }
+      await change({ note: 2 })
+      await change({ population: 7 })
+      assert.deepEqual(await found({ filter: { population: 5 } }), [])
+      assert.deepEqual(await found({ filter: { population: 7 } }), ['1'])
+      assert.deepEqual(await found({ q: 'bern', filter: { population: { gt: 6 } } }), ['1'])
+      assert.deepEqual(await found({ sort: [{ field: 'population', direction: 'asc' }] }), ['2', '1'])
+      const { facets } = await engine.query(FIRST.index, { ...EVERYTHING, q: 'bern', facets: ['population'] })
+      assert.deepEqual(facets, { population: [{ value: 7, count: 1 }] })
+      await change({ population: null })
+      assert.deepEqual(await found({ q: 'bern', filter: { population: null } }), ['1'])
+      await change({ population: 'none' })
+      assert.deepEqual(await found({ q: 'bern', filter: { population: 'none' } }), ['1'])
+      await change({ country: 'LI' })
+      assert.deepEqual(await found({ filter: { country: 'CH' } }), [])
+      assert.deepEqual(await found({ q: 'bern', filter: { country: 'LI' } }), ['1'])
+      await change({ tags: ['new'], population: 4 })
+      assert.deepEqual(await found({ filter: { tags: 'old' } }), [])
+      assert.deepEqual(await found({ filter: { tags: 'new', population: 4 } }), ['1'])
+      await change({ name: 'Biel' })
+      assert.deepEqual(await found({ q: 'bern ' }), [])
     },
   },
   {

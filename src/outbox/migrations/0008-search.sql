@@ -1,6 +1,6 @@
 -- The search engine in PostgreSQL (docs/decisions/0056-the-search-engine-in-postgresql.md), and what search sync keeps beside the log.
 
--- Generations of indexes. Each has two tables of its own, named by its id, so that dropping one costs nothing and leaves nothing behind.
+-- Generations of indexes. Each has three tables of its own, named by its id, so that dropping one costs nothing and leaves nothing behind.
 create table :"schema".search_generation (
   id integer generated always as identity primary key,
   index_name text not null,
@@ -57,17 +57,24 @@ begin
   end if;
   -- It must exist: an unknown language is told now, not with the first document.
   perform (given_settings ->> 'language')::regconfig;
-  -- title: the first searchable field, folded; keys: what is filtered, sorted and counted by; words: of the texts, and marks of the filters.
+  -- keys: what is filtered, compared and sorted by; text_rev: of the row in search_text. With room for changes beside them, which touch no index then.
   execute format('create table :"schema".search_document_%s (
-    id text collate "C" primary key, rev text not null, title text collate "C" not null, words tsvector not null, keys jsonb not null,
-    fields jsonb not null)', made);
+    id text collate "C" primary key, rev text not null, text_rev text not null, keys jsonb not null, fields jsonb not null)
+    with (fillfactor = 85)', made);
+  -- title: the first searchable field, folded; words: of the texts, and marks of the filters; facets: what is counted. Apart from the values,
+  -- which change more often: an index of words would take all of them in again.
+  execute format('create table :"schema".search_text_%s (
+    id text collate "C" primary key, title text collate "C" not null, words tsvector not null, facets jsonb not null)', made);
   -- A short list of what is not sorted in yet: each query reads it.
-  execute format('create index on :"schema".search_document_%s using gin (words) with (fastupdate = on, gin_pending_list_limit = 256)', made);
-  execute format('create index on :"schema".search_document_%s (title)', made);
+  execute format('create index on :"schema".search_text_%s using gin (words) with (fastupdate = on, gin_pending_list_limit = 256)', made);
+  execute format('create index on :"schema".search_text_%s (title)', made);
   for field in
-    select distinct name from jsonb_array_elements_text((given_settings -> 'sortable') || (given_settings -> 'filterable')) each (name)
+    select distinct name
+    from jsonb_array_elements_text((given_settings -> 'sortable') || (given_settings -> 'filterable') || (given_settings -> 'facets')) each (name)
   loop
     execute format('create index on :"schema".search_document_%s (coalesce(keys -> %L, ''null''::jsonb), id)', made, field);
+    -- Few documents have a list where others have a value.
+    execute format('create index on :"schema".search_document_%1$s (id) where keys ? %2$L', made, field || '[]');
   end loop;
   -- Every word that a document has, or had.
   execute format('create table :"schema".search_word_%s (word text collate "C" primary key)', made);
@@ -79,6 +86,7 @@ begin
   join pg_class c on c.relnamespace = n.oid where c.oid = 'search_generation'::regclass;
   if schema_owner <> quote_ident(current_user) then
     execute format('alter table search_document_%s owner to %s', made, schema_owner);
+    execute format('alter table search_text_%s owner to %s', made, schema_owner);
     execute format('alter table search_word_%s owner to %s', made, schema_owner);
   end if;
   -- Who may read the list of generations may search.
@@ -87,7 +95,7 @@ begin
     from pg_class c cross join aclexplode(c.relacl) a
     where c.oid = 'search_generation'::regclass and a.privilege_type = 'SELECT' and a.grantee <> c.relowner
   loop
-    execute format('grant select on search_document_%1$s, search_word_%1$s to %2$s', made, reader);
+    execute format('grant select on search_document_%1$s, search_text_%1$s, search_word_%1$s to %2$s', made, reader);
   end loop;
   return true;
 end
@@ -129,16 +137,19 @@ begin
   if g.is_live then
     raise exception 'generation % of index % is live', given_generation, given_index using errcode = 'object_in_use';
   end if;
-  execute format('drop table if exists search_document_%1$s, search_word_%1$s', g.id);
+  execute format('drop table if exists search_document_%1$s, search_text_%1$s, search_word_%1$s', g.id);
   delete from search_generation where id = g.id;
 end
 $$;
 
 -- Puts and deletes documents, unless another writer, or a later submission of this one, was here before. One at a time for a generation.
--- puts: [{ id, rev, title, a, b, c, d (words, by weight), marks, keys, fields }]; new_words: all words of them that may not be known yet.
--- Answer: succeeded, superseded, overtaken, or unknown: there is no such generation.
+-- seen_epoch, seen_submission: the last submission when the writer looked what the documents were; null: it did not look.
+-- puts: [{ id, rev, text_rev, keys, fields, title, a, b, c, d (words, by weight), marks, facets }]; updates: [{ id, rev, keys, fields }] of
+-- documents whose texts are as they were then; new_words: all words of puts that may not be known yet.
+-- Answer: succeeded, superseded, overtaken, moved: something was submitted since the writer looked, or unknown: there is no such generation.
 create function :"schema".submit_search_documents(
-  given_index text, given_generation text, given_epoch bigint, given_submission bigint, puts json, deleted text[], new_words text[]
+  given_index text, given_generation text, given_epoch bigint, given_submission bigint, seen_epoch bigint, seen_submission bigint,
+  puts json, updates json, deleted text[], new_words text[]
 ) returns text
 language plpgsql volatile
 set search_path = pg_catalog, :"schema", pg_temp
@@ -146,6 +157,7 @@ as $$
 #variable_conflict use_column
 declare
   g search_generation;
+  changed bigint;
   -- An expression: the words of a column of puts, as they are written and, in a language, in their basic form.
   words_of text := 'to_tsvector(''simple'', p.%1$s)';
 begin
@@ -153,25 +165,41 @@ begin
   if not found then return 'unknown'; end if;
   if given_epoch < g.epoch then return 'superseded'; end if;
   if given_epoch = g.epoch and given_submission <= g.submission then return 'overtaken'; end if;
+  if seen_epoch <> g.epoch or seen_submission <> g.submission then return 'moved'; end if;
   update search_generation set epoch = given_epoch, submission = given_submission where id = g.id;
-  if g.settings ->> 'language' <> 'simple' then
-    words_of := words_of || format(' || to_tsvector(%L, p.%%1$s)', g.settings ->> 'language');
-  end if;
   if cardinality(deleted) > 0 then
     execute format('delete from search_document_%s where id = any ($1)', g.id) using deleted;
+    execute format('delete from search_text_%s where id = any ($1)', g.id) using deleted;
   end if;
   if cardinality(new_words) > 0 then
     execute format('insert into search_word_%s select unnest($1) on conflict do nothing', g.id) using new_words;
   end if;
+  if json_array_length(updates) > 0 then
+    execute format($update$
+      update search_document_%1$s d set rev = p.rev, keys = p.keys, fields = p.fields
+      from json_to_recordset($1) as p (id text, rev text, keys jsonb, fields jsonb) where d.id = p.id
+    $update$, g.id) using updates;
+    get diagnostics changed = row_count;
+    if changed <> json_array_length(updates) then
+      raise exception 'documents of index % disappeared while others were submitted', given_index using errcode = 'no_data_found';
+    end if;
+  end if;
+  if json_array_length(puts) = 0 then return 'succeeded'; end if;
+  if g.settings ->> 'language' <> 'simple' then
+    words_of := words_of || format(' || to_tsvector(%L, p.%%1$s)', g.settings ->> 'language');
+  end if;
   execute format($put$
-    insert into search_document_%1$s as present (id, rev, title, words, keys, fields)
-    select p.id, p.rev, p.title, setweight(%2$s, 'A') || setweight(%3$s, 'B') || setweight(%4$s, 'C') || %5$s || array_to_tsvector(p.marks),
-      p.keys, p.fields
-    from json_to_recordset($1) as p (
-      id text, rev text, title text, a text, b text, c text, d text, marks text[], keys jsonb, fields jsonb)
-    on conflict (id) do update set
-      rev = excluded.rev, title = excluded.title, words = excluded.words, keys = excluded.keys, fields = excluded.fields
-    where present.rev <> excluded.rev
+    with puts as materialized (
+      select * from json_to_recordset($1) as p (
+        id text, rev text, text_rev text, keys jsonb, fields jsonb, title text, a text, b text, c text, d text, marks text[], facets jsonb)
+    ), documents as (
+      insert into search_document_%1$s (id, rev, text_rev, keys, fields) select id, rev, text_rev, keys, fields from puts
+      on conflict (id) do update set rev = excluded.rev, text_rev = excluded.text_rev, keys = excluded.keys, fields = excluded.fields
+    )
+    insert into search_text_%1$s (id, title, words, facets)
+    select p.id, p.title, setweight(%2$s, 'A') || setweight(%3$s, 'B') || setweight(%4$s, 'C') || %5$s || array_to_tsvector(p.marks), p.facets
+    from puts p
+    on conflict (id) do update set title = excluded.title, words = excluded.words, facets = excluded.facets
   $put$, g.id, format(words_of, 'a'), format(words_of, 'b'), format(words_of, 'c'), format(words_of, 'd')) using puts;
   return 'succeeded';
 end
@@ -244,6 +272,14 @@ create table :"schema".search_rebuild (
   wants_live boolean not null default false,
   began_at timestamptz not null default clock_timestamp(),
   updated_at timestamptz not null default clock_timestamp()
+) with (fillfactor = 50);
+
+-- Indexes that could not be built or brought on when they were tried last: for people.
+create table :"schema".search_standstill (
+  index_name text primary key,
+  reason text not null,
+  since timestamptz not null default clock_timestamp(),
+  tried_at timestamptz not null default clock_timestamp()
 ) with (fillfactor = 50);
 
 -- How rebuilds ended: for people.

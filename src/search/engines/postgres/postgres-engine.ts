@@ -11,6 +11,7 @@ import type {
   LiveGeneration,
   RevOf,
   RevPage,
+  SearchDocument,
   SearchEngine,
   SearchHit,
   SearchResult,
@@ -27,12 +28,21 @@ import {
   countStatement,
   facetsStatement,
   formsStatement,
+  type GenerationTables,
   hitsStatement,
+  isOfFirstField,
   MOST_RANKED,
   type QueryWord,
   type Statement,
 } from './query-statement.ts'
-import { storeDocument, type StoredDocument, textOf } from './stored-document.ts'
+import {
+  storeDocument,
+  type StoredDocument,
+  storeValues,
+  type StoredValues,
+  textOf,
+  textRevOf,
+} from './stored-document.ts'
 
 export interface PostgresEngineDeps {
   readonly database: Pick<Database, 'query' | 'transaction'>
@@ -54,6 +64,7 @@ const MOST_ALTERNATIVES = 8
 /** So many words are remembered of a generation as known to it. */
 const MOST_REMEMBERED = 100_000
 const PATIENCE = { replyTimeoutMs: 60_000 }
+const MOST_LOOKS = 3
 const DROP_MS = 2_000
 const UNDEFINED_TABLE = '42P01'
 /** Made of a document by its values: another try makes the same. 22: data; 54: limits; 23: constraints. */
@@ -129,34 +140,41 @@ export class PostgresEngine implements SearchEngine {
 
   async submit({ target, version, put, delete: deleted }: Submission): Promise<Ticket> {
     const generation = await this.#generation(target)
-    const documents = put.map((document) => storeDocument(document, generation.settings))
-    const newWords = this.#newWords(generation.id, documents)
-    const text = `select ${this.#schema}.submit_search_documents($1, $2, $3, $4, $5, $6, $7) as outcome`
-    const { epoch, submission } = version
-    const values = [
-      target.index,
-      target.generation,
-      epoch,
-      submission,
-      JSON.stringify(documents),
-      deleted,
-      [...newWords].toSorted(),
-    ]
-    let outcome: string | undefined
-    try {
-      const [row] = await this.#database.query<{ outcome: string }>(text, values, {
-        ...PATIENCE,
-        name: 'moca-submit-search-documents',
-      })
-      outcome = row?.outcome
-    } catch (error) {
-      const isOfDocument = error instanceof SqlError && OF_A_DOCUMENT.test(error.sqlState)
-      if (!isOfDocument) throw error
-      return ticketOf({ status: 'failed', reason: error.message, ids: [] })
+    for (let look = 1; ; look++) {
+      // Somebody else submits all the time: without looking, all of it is written.
+      const seen = look > MOST_LOOKS ? undefined : await this.#look(generation, put)
+      const { documents, updates } = sortOut(put, generation.settings, seen)
+      const newWords = this.#newWords(generation.id, documents)
+      const text = `select ${this.#schema}.submit_search_documents($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as outcome`
+      const values = [
+        target.index,
+        target.generation,
+        version.epoch,
+        version.submission,
+        seen?.epoch,
+        seen?.submission,
+        JSON.stringify(documents),
+        JSON.stringify(updates),
+        deleted,
+        [...newWords].toSorted(),
+      ]
+      let outcome: string | undefined
+      try {
+        const [row] = await this.#database.query<{ outcome: string }>(text, values, {
+          ...PATIENCE,
+          name: 'moca-submit-search-documents',
+        })
+        outcome = row?.outcome
+      } catch (error) {
+        const isOfDocument = error instanceof SqlError && OF_A_DOCUMENT.test(error.sqlState)
+        if (!isOfDocument) throw error
+        return ticketOf({ status: 'failed', reason: error.message, ids: [] })
+      }
+      if (outcome === 'unknown') throw unknownGeneration(target)
+      if (outcome === 'moved') continue
+      if (outcome === 'succeeded') this.#remember(generation.id, newWords)
+      return ticketOf({ status: outcome as 'succeeded' | 'superseded' | 'overtaken' })
     }
-    if (outcome === 'unknown') throw unknownGeneration(target)
-    if (outcome === 'succeeded') this.#remember(generation.id, newWords)
-    return ticketOf({ status: outcome as 'succeeded' | 'superseded' | 'overtaken' })
   }
 
   async settle(tickets: readonly Ticket[]): Promise<readonly TicketOutcome[]> {
@@ -188,8 +206,7 @@ export class PostgresEngine implements SearchEngine {
       return await this.#query(index, query)
     } catch (error) {
       // It was replaced, and dropped, since it was asked for.
-      const wasDropped = error instanceof SqlError && error.sqlState === UNDEFINED_TABLE
-      if (!wasDropped) throw error
+      if (!isOfDropped(error)) throw error
       this.#live.delete(index)
       return this.#query(index, query)
     }
@@ -203,23 +220,25 @@ export class PostgresEngine implements SearchEngine {
     const generation = await this.#requireLive(index)
     requireBuilt(query, generation.settings, index)
     const words = await this.#readWords(generation, query.q)
-    const table = this.#documents(generation.id)
+    const tables = this.#tables(generation.id)
     const { settings } = generation
     const isRanked = words.length > 0 && query.sort.length === 0
     const [found, counted, facets] = await Promise.all([
-      this.#hits(hitsStatement(table, settings, query, words, 'all')),
-      isRanked ? undefined : this.#count(countStatement(table, settings, query, words)),
+      this.#hits(hitsStatement(tables, settings, query, words, 'all')),
+      isRanked ? undefined : this.#count(countStatement(tables, settings, query, words)),
       query.facets.length === 0
         ? []
         : this.#run<{ field: string; value: unknown; count: number }>(
-            facetsStatement(table, settings, query, words, MOST_FACET_VALUES),
+            facetsStatement(tables, settings, query, words, MOST_FACET_VALUES),
           ),
     ])
     const total = counted ?? (await this.#totalOf(found, generation, query, words))
     const isTotalExact = total <= MOST_RANKED
     // Of so many matches some were never looked at: the best ones have the words in their first field.
     const best =
-      isRanked && !isTotalExact ? await this.#hits(hitsStatement(table, settings, query, words, 'first field')) : found
+      isRanked && !isTotalExact && !isOfFirstField(words)
+        ? await this.#hits(hitsStatement(tables, settings, query, words, 'first field'))
+        : found
     const rows = best.length >= query.limit ? best : found
     return {
       hits: await this.#highlighted(rows, generation, query, words),
@@ -273,7 +292,7 @@ export class PostgresEngine implements SearchEngine {
     const [first] = found
     if (first) return first.found
     // A page behind the last one says nothing of those before.
-    return query.offset === 0 ? 0 : this.#count(countStatement(this.#documents(id), settings, query, words))
+    return query.offset === 0 ? 0 : this.#count(countStatement(this.#tables(id), settings, query, words))
   }
 
   async #highlighted(
@@ -363,8 +382,32 @@ export class PostgresEngine implements SearchEngine {
     return row
   }
 
+  #tables(id: number): GenerationTables {
+    return { documents: this.#documents(id), texts: `${this.#schema}.search_text_${id}` }
+  }
+
   #documents(id: number): string {
     return `${this.#schema}.search_document_${id}`
+  }
+
+  /** What there is of documents, and after which submission. Undefined: the generation is gone. */
+  async #look({ id }: Generation, documents: readonly SearchDocument[]): Promise<Seen | undefined> {
+    const text = `
+select g.epoch, g.submission, d.id, d.rev, d.text_rev as "textRev"
+from ${this.#schema}.search_generation g left join ${this.#documents(id)} d on d.id = any ($2) where g.id = $1`
+    const ids = documents.map((document) => document.id)
+    const rows = await this.#database.query<SeenRow>(text, [id, ids], PATIENCE).catch((error: unknown) => {
+      if (isOfDropped(error)) return []
+      throw error
+    })
+    const [first] = rows
+    return (
+      first && {
+        epoch: first.epoch,
+        submission: first.submission,
+        byId: new Map(rows.flatMap((row) => (row.id === null ? [] : [[row.id, row]]))),
+      }
+    )
   }
 
   #newWords(id: number, documents: readonly StoredDocument[]): Set<string> {
@@ -385,6 +428,42 @@ export class PostgresEngine implements SearchEngine {
     for (const word of words) known.add(word)
     this.#words.set(id, known)
   }
+}
+
+function isOfDropped(error: unknown): boolean {
+  return error instanceof SqlError && error.sqlState === UNDEFINED_TABLE
+}
+
+interface SeenRow {
+  readonly epoch: number
+  readonly submission: number
+  readonly id: string | null
+  readonly rev: string
+  readonly textRev: string
+}
+
+interface Seen {
+  readonly epoch: number
+  readonly submission: number
+  readonly byId: ReadonlyMap<string, SeenRow>
+}
+
+/** What is written whole, and of what the texts are as they were. What did not change at all is not written. */
+function sortOut(
+  put: readonly SearchDocument[],
+  settings: IndexSettings,
+  seen: Seen | undefined,
+): { readonly documents: StoredDocument[]; readonly updates: StoredValues[] } {
+  const documents: StoredDocument[] = []
+  const updates: StoredValues[] = []
+  for (const document of put) {
+    const present = seen?.byId.get(document.id)
+    if (present?.rev === document.rev) continue
+    const textRev = textRevOf(document, settings)
+    if (present?.textRev === textRev) updates.push(storeValues(document, settings))
+    else documents.push(storeDocument(document, textRev, settings))
+  }
+  return { documents, updates }
 }
 
 interface HitRow {

@@ -1,5 +1,5 @@
 import type { EngineQuery, IndexSettings, RangeFilter } from '../../search-engine.ts'
-import { firstFieldMarkOf, listKeyOf, markOf, titleOf } from './stored-document.ts'
+import { firstFieldMarkOf, isKept, isMarked, listKeyOf, markOf, titleOf } from './stored-document.ts'
 
 /** A word of a query, and what it may stand for. */
 export interface QueryWord {
@@ -8,6 +8,12 @@ export interface QueryWord {
   readonly isBeginning: boolean
   /** Words that it may be a misspelling of. */
   readonly alternatives: readonly string[]
+}
+
+/** The tables of a generation: of the documents, and of what they are found by. */
+export interface GenerationTables {
+  readonly documents: string
+  readonly texts: string
 }
 
 export interface Statement {
@@ -30,61 +36,69 @@ class Values {
   }
 }
 
+/** Whether these words are looked for in the first field anyway. */
+export function isOfFirstField(words: readonly QueryWord[]): boolean {
+  return words.every(({ word, isBeginning }) => isBeginning && word.length < SHORTEST_BEGINNING)
+}
+
 /** The documents of a page, best first: (id, fields, found), `found`: how many match, up to MOST_RANKED + 1. */
 export function hitsStatement(
-  table: string,
+  tables: GenerationTables,
   settings: IndexSettings,
   query: EngineQuery,
   words: readonly QueryWord[],
   within: 'all' | 'first field',
 ): Statement {
   const values = new Values()
-  const { condition, matching } = conditionOf(values, settings, query, words, within)
+  const condition = conditionOf(values, settings, query, words, within)
   const page = `limit ${values.add(query.limit, 'bigint')} offset ${values.add(query.offset, 'bigint')}`
   if (query.sort.length > 0 || words.length === 0) {
     const order = query.sort.map(({ field, direction }) => `${keyOf(field)} ${direction}`)
     const last = query.sort.at(-1)?.direction ?? 'asc'
-    const text = `select d.id, d.fields, 0 as found from ${table} d where ${condition} order by ${[...order, `d.id ${last}`].join(', ')} ${page}`
+    const from = fromOf(tables, { ...condition, needsDocuments: true })
+    const text = `select d.id, d.fields, 0 as found from ${from} where ${condition.text} order by ${[...order, `d.id ${last}`].join(', ')} ${page}`
     return { text, values: values.list }
   }
   const exact = exactWordsOf(values, settings, words)
   const title = values.add(titleOf(query.q), 'text')
   const text = `
 with matching as materialized (
-  select d.id, d.title, d.words from ${table} d where ${condition} limit ${MOST_RANKED + 1}
+  select t.id, t.title, t.words from ${fromOf(tables, condition)} where ${condition.text} limit ${MOST_RANKED + 1}
 ), page as (
   select m.id, count(*) over () as found,
-    row_number() over (order by m.title = ${title} collate "C" desc, ts_rank(m.words, ${exact}, 1) + 0.5 * ts_rank(m.words, ${matching}, 1) desc, m.id) as place
+    row_number() over (order by m.title = ${title} collate "C" desc, ts_rank(m.words, ${exact}, 1) + 0.5 * ts_rank(m.words, ${condition.matching}, 1) desc, m.id) as place
   from matching m
   order by place ${page}
 )
-select p.id, d.fields, p.found from page p join ${table} d using (id) order by p.place`
+select p.id, d.fields, p.found from page p join ${tables.documents} d using (id) order by p.place`
   return { text, values: values.list }
 }
 
 /** How many match, up to MOST_RANKED + 1. */
 export function countStatement(
-  table: string,
+  tables: GenerationTables,
   settings: IndexSettings,
   query: EngineQuery,
   words: readonly QueryWord[],
 ): Statement {
   const values = new Values()
-  const { condition } = conditionOf(values, settings, query, words, 'all')
-  const text = `select count(*) as found from (select from ${table} d where ${condition} limit ${MOST_RANKED + 1}) d`
+  const condition = conditionOf(values, settings, query, words, 'all')
+  const from = fromOf(tables, condition)
+  const text = `select count(*) as found from (select from ${from} where ${condition.text} limit ${MOST_RANKED + 1}) m`
   return { text, values: values.list }
 }
 
 /** (field, value as JSON, count) of the commonest values of each facet. */
 export function facetsStatement(
-  table: string,
+  tables: GenerationTables,
   settings: IndexSettings,
   query: EngineQuery,
   words: readonly QueryWord[],
   most: number,
 ): Statement {
   const values = new Values()
-  const { condition } = conditionOf(values, settings, query, words, 'all')
+  const condition = conditionOf(values, settings, query, words, 'all')
+  const from = fromOf(tables, { ...condition, needsTexts: true })
   const perField = query.facets.map((field) => {
     const [name, key, list] = [
       values.add(field, 'text'),
@@ -94,12 +108,12 @@ export function facetsStatement(
     return `(
   select ${name} as field, value, count(*) as count
   from matching m cross join lateral (
-    select m.keys -> ${key} as value where m.keys ? ${key}
-    union all select jsonb_array_elements(m.keys -> ${list}) where m.keys ? ${list}
+    select m.facets -> ${key} as value where m.facets ? ${key}
+    union all select jsonb_array_elements(m.facets -> ${list}) where m.facets ? ${list}
   ) v
   group by value order by count desc, value limit ${most})`
   })
-  const text = `with matching as materialized (select d.keys from ${table} d where ${condition})\n${perField.join('\nunion all ')}`
+  const text = `with matching as materialized (select t.facets from ${from} where ${condition.text})\n${perField.join('\nunion all ')}`
   return { text, values: values.list }
 }
 
@@ -118,13 +132,29 @@ export function formsStatement(
   return { text, values: values.list }
 }
 
+interface Condition {
+  readonly text: string
+  /** The words that are looked for, as an expression of a tsquery. */
+  readonly matching: string
+  readonly needsDocuments: boolean
+  readonly needsTexts: boolean
+}
+
+function fromOf(
+  tables: GenerationTables,
+  { needsDocuments, needsTexts }: Omit<Condition, 'text' | 'matching'>,
+): string {
+  if (needsDocuments && needsTexts) return `${tables.documents} d join ${tables.texts} t on t.id = d.id`
+  return needsTexts ? `${tables.texts} t` : `${tables.documents} d`
+}
+
 function conditionOf(
   values: Values,
   settings: IndexSettings,
   { filter }: EngineQuery,
   words: readonly QueryWord[],
   within: 'all' | 'first field',
-): { readonly condition: string; readonly matching: string } {
+): Condition {
   const perWord = words.map(({ word, isBeginning, alternatives }) => {
     const written = [word, ...alternatives].map((each) =>
       lexemeOf(within === 'all' ? each : firstFieldMarkOf(each), ''),
@@ -143,16 +173,31 @@ function conditionOf(
     return `(${forms.join(' || ')})`
   })
   const marks: string[] = []
-  const ranges: string[] = []
+  const ofDocuments: string[] = []
+  const ofBoth: string[] = []
   for (const [field, wanted] of Object.entries(filter)) {
-    if (isRange(wanted)) ranges.push(...rangeOf(values, field, wanted))
-    else marks.push(values.add(anyOf(field, wanted), 'tsquery'))
+    if (isRange(wanted)) {
+      ofDocuments.push(...rangeOf(values, field, wanted))
+      continue
+    }
+    const all: readonly FilterValue[] = Array.isArray(wanted) ? wanted : [wanted as FilterValue]
+    // By its mark where words are looked for, too: one index knows both. Otherwise where documents are compared and sorted by it.
+    const isByMark = (value: FilterValue) => (words.length > 0 ? isMarked(field, value, settings) : !isKept(value))
+    const [marked, kept] = [all.filter(isByMark), all.filter((value) => !isByMark(value))]
+    if (kept.length === 0) marks.push(values.add(anyOf(field, marked), 'tsquery'))
+    else if (marked.length === 0) ofDocuments.push(keyIsOneOf(values, field, kept))
+    else
+      ofBoth.push(`(t.words @@ ${values.add(anyOf(field, marked), 'tsquery')} or ${keyIsOneOf(values, field, kept)})`)
   }
   const tree = [...perWord, ...marks].join(' && ')
-  const conditions = [...(tree === '' ? [] : [`d.words @@ (${tree})`]), ...ranges]
+  const ofTexts = tree === '' ? [] : [`t.words @@ (${tree})`]
+  const conditions = [...ofTexts, ...ofDocuments, ...ofBoth]
+  const needsTexts = ofTexts.length > 0 || ofBoth.length > 0
   return {
-    condition: conditions.length === 0 ? 'true' : conditions.join(' and '),
+    text: conditions.length === 0 ? 'true' : conditions.join(' and '),
     matching: perWord.length === 0 ? `''::tsquery` : `(${perWord.join(' || ')})`,
+    needsDocuments: ofDocuments.length > 0 || ofBoth.length > 0 || !needsTexts,
+    needsTexts,
   }
 }
 
@@ -164,29 +209,52 @@ function exactWordsOf(values: Values, { language }: IndexSettings, words: readon
   return `(${typed} || plainto_tsquery(${values.add(language, 'regconfig')}, ${values.add(text, 'text')}))`
 }
 
-function anyOf(field: string, wanted: Exclude<EngineQuery['filter'][string], RangeFilter>): string {
-  const all = Array.isArray(wanted) ? wanted : [wanted]
+type FilterValue = string | number | boolean | null
+
+function anyOf(field: string, all: readonly FilterValue[]): string {
   // Nothing has one of no values: a mark that no document has.
   if (all.length === 0) return lexemeOf('\u0001', '')
   return all.map((value) => lexemeOf(markOf(field, value), '')).join(' | ')
 }
 
+/** A field that is one of these, or a list that has one of them. */
+function keyIsOneOf(values: Values, field: string, all: readonly FilterValue[]): string {
+  const wanted = values.add(
+    all.map((value) => JSON.stringify(asStored(value))),
+    'jsonb[]',
+  )
+  const list = `d.keys -> '${listKeyOf(field)}'`
+  const isList = `d.keys ? '${listKeyOf(field)}'`
+  // Where there is a list, there is no value: it is null only where there is no list either.
+  const one = `${keyOf(field)} = any (${wanted})${all.includes(null) ? ` and not ${isList}` : ''}`
+  return `(${one} or ${isList} and exists (select from jsonb_array_elements(${list}) e where e = any (${wanted})))`
+}
+
 const COMPARISONS = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const
+const LEAST_NUMBER = String(-Number.MAX_VALUE)
+/** JSON orders null before texts, texts before numbers and those before true and false; only values of the same kind are meant. */
+const KINDS = {
+  string: [`>= '""'`, `< '${LEAST_NUMBER}'`],
+  number: [`>= '${LEAST_NUMBER}'`, `< 'false'`],
+} as const
 
 function rangeOf(values: Values, field: string, range: RangeFilter): string[] {
   const key = keyOf(field)
   const bounds = Object.entries(range) as [keyof RangeFilter, string | number][]
-  const type = typeof bounds[0]?.[1] === 'number' ? 'number' : 'string'
+  const kind = typeof bounds[0]?.[1] === 'number' ? 'number' : 'string'
   return [
     ...bounds.map(([name, bound]) => `${key} ${COMPARISONS[name]} ${values.add(boundOf(bound), 'jsonb')}`),
-    // JSON orders all values; only those of the same kind are meant.
-    `jsonb_typeof(${key}) = '${type}'`,
+    ...KINDS[kind].map((bound) => `${key} ${bound}::jsonb`),
   ]
 }
 
 /** As JSON, without what no document has and jsonb does not take. */
 function boundOf(bound: string | number): string {
-  return JSON.stringify(typeof bound === 'string' ? bound.toWellFormed().replaceAll('\0', '') : bound)
+  return JSON.stringify(asStored(bound))
+}
+
+function asStored(value: FilterValue): FilterValue {
+  return typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '') : value
 }
 
 function isRange(wanted: unknown): wanted is RangeFilter {

@@ -1,20 +1,26 @@
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import type { FieldValue } from '../../../doctype/search-options.ts'
 import type { IndexSettings, SearchDocument } from '../../search-engine.ts'
 import { wordsOf } from '../../search-words.ts'
 
-/** A document as submit_search_documents takes it. */
-export interface StoredDocument {
+/** What is compared, sorted by and handed out of a document, as submit_search_documents takes it. */
+export interface StoredValues {
   readonly id: string
   readonly rev: string
+  readonly keys: Readonly<Record<string, unknown>>
+  readonly fields: SearchDocument['fields']
+}
+
+/** The same with what it is found and counted by. */
+export interface StoredDocument extends StoredValues {
+  readonly text_rev: string
   readonly title: string
   readonly a: string
   readonly b: string
   readonly c: string
   readonly d: string
   readonly marks: readonly string[]
-  readonly keys: Readonly<Record<string, unknown>>
-  readonly fields: SearchDocument['fields']
+  readonly facets: Readonly<Record<string, unknown>>
 }
 
 // A row of an index, a lexeme and a vector have limits of their own: far above these.
@@ -27,11 +33,27 @@ const MOST_FIRST_WORDS = 100
 const MOST_LETTERS = 100_000
 
 /** What of a document is found, filtered, sorted and counted by. */
-export function storeDocument({ id, rev, fields }: SearchDocument, settings: IndexSettings): StoredDocument {
+/** Tells apart what documents are found and counted by: where it is the same, `storeValues` says all that changed. */
+export function textRevOf({ fields }: SearchDocument, settings: IndexSettings): string {
+  const found = [
+    ...settings.searchable.map((field) => textOf(fields[field] as FieldValue)),
+    ...filterableOf(settings).map((field) => (isMarked(field, fields[field], settings) ? fields[field] : 0)),
+    ...settings.facets.map((field) => fields[field]),
+  ]
+  return hash('sha256', JSON.stringify(found), 'base64url').slice(0, 22)
+}
+
+export function storeValues({ id, rev, fields }: SearchDocument, settings: IndexSettings): StoredValues {
+  return { id, rev, keys: keysOf(fields, [...filterableOf(settings), ...settings.sortable]), fields }
+}
+
+export function storeDocument(document: SearchDocument, textRev: string, settings: IndexSettings): StoredDocument {
+  const { fields } = document
   const [a = '', b = '', c = '', ...rest] = settings.searchable.map((field) => textOf(fields[field] as FieldValue))
+  const marked = filterableOf(settings).filter((field) => isMarked(field, fields[field], settings))
   return {
-    id,
-    rev,
+    ...storeValues(document, settings),
+    text_rev: textRev,
     title: titleOf(a),
     a: wordsIn(a),
     b: wordsIn(b),
@@ -40,16 +62,20 @@ export function storeDocument({ id, rev, fields }: SearchDocument, settings: Ind
     marks: [
       ...new Set([
         ...wordsOf(a.slice(0, MOST_LETTERS)).slice(0, MOST_FIRST_WORDS).map(firstFieldMarkOf),
-        ...filterableOf(settings).flatMap((field) => marksOf(field, fields[field] as FieldValue)),
+        ...marked.flatMap((field) => marksOf(field, fields[field] as FieldValue)),
       ]),
     ],
-    keys: keysOf(fields, settings),
-    fields,
+    facets: keysOf(fields, settings.facets),
   }
 }
 
 function filterableOf({ filterable, facets }: IndexSettings): string[] {
   return [...new Set([...filterable, ...facets])]
+}
+
+/** Whether a value is found by its mark. A number that documents are sorted by often changes: it is looked up where it is sorted. */
+export function isMarked(field: string, value: unknown, { sortable }: IndexSettings): boolean {
+  return typeof value !== 'number' || !sortable.includes(field)
 }
 
 /** What a query's text is compared with, to find the document whose name is just that. */
@@ -79,15 +105,20 @@ function marksOf(field: string, value: FieldValue | undefined): string[] {
   return [markOf(field, (value ?? null) as string | number | boolean | null)]
 }
 
-function keysOf(fields: SearchDocument['fields'], settings: IndexSettings): Record<string, unknown> {
+function keysOf(fields: SearchDocument['fields'], names: readonly string[]): Record<string, unknown> {
   const keys: Record<string, unknown> = {}
-  for (const field of new Set([...filterableOf(settings), ...settings.sortable])) {
+  for (const field of names) {
     const value = fields[field] as FieldValue | undefined
     if (value === undefined || value === null) continue
     if (Array.isArray(value)) keys[listKeyOf(field)] = value.slice(0, MOST_ELEMENTS).map(shorten)
     else keys[field] = shorten(value)
   }
   return keys
+}
+
+/** Whether a key holds all of a value. */
+export function isKept(value: unknown): boolean {
+  return typeof value !== 'string' || value.length <= LONGEST_KEY
 }
 
 function shorten(value: unknown): unknown {
