@@ -37,7 +37,7 @@ const LOOK_AROUND_MS = 1_000
 const ACK_AFTER_MS = 250
 /** After so long without anything new a relay looks less often (docs/decisions/0049-a-quiet-log.md). */
 const QUIET_AFTER_MS = 5_000
-const QUIET_FACTOR = 16
+const QUIET_FACTOR = 24
 /** What is under way when a relay stops may take so long to settle. */
 const SETTLE_MS = 2_000
 
