@@ -431,17 +431,19 @@ export class RelayStore {
         unparked_key: batch.unparkedKey,
         catch_up: batch.catchUp,
       })),
-      acks: withSink(request.acks),
-      parked_keys: request.parkedKeys.map(({ firstSeq, ...key }) => ({ sink, ...key, first_seq: firstSeq })),
-      parked: withSink(request.parked),
-      refused_again: request.refusedAgain.map(({ firstSeq, ...key }) => ({ sink, ...key, first_seq: firstSeq })),
-      leaving: request.leaving.map(({ fromSeq, uptoSeq, ...rows }) => ({
-        sink,
-        ...rows,
-        from_seq: fromSeq,
-        upto_seq: uptoSeq,
-      })),
-      joins: request.joins.map(({ joinedN, ...join }) => ({ ...join, joined_n: joinedN })),
+      ...withoutEmpty({
+        acks: withSink(request.acks),
+        parked_keys: request.parkedKeys.map(({ firstSeq, ...key }) => ({ sink, ...key, first_seq: firstSeq })),
+        parked: withSink(request.parked),
+        refused_again: request.refusedAgain.map(({ firstSeq, ...key }) => ({ sink, ...key, first_seq: firstSeq })),
+        leaving: request.leaving.map(({ fromSeq, uptoSeq, ...rows }) => ({
+          sink,
+          ...rows,
+          from_seq: fromSeq,
+          upto_seq: uptoSeq,
+        })),
+        joins: request.joins.map(({ joinedN, ...join }) => ({ ...join, joined_n: joinedN })),
+      }),
     })
     try {
       const [row] = await this.#query<{ answer: RawAnswer }>('intend', [text])
@@ -455,6 +457,10 @@ export class RelayStore {
   #query<Row>(name: keyof Statements, values: readonly unknown[]): Promise<Row[]> {
     return this.#connection.query<Row>(this.#sql[name], values, { name: `moca-${name}` })
   }
+}
+
+function withoutEmpty(lists: Readonly<Record<string, readonly unknown[]>>): Record<string, readonly unknown[]> {
+  return Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0))
 }
 
 type RawAnswer =

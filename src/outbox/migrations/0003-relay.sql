@@ -157,15 +157,17 @@ as $$ select coalesce(max(greatest(from_version, to_version)), 0) from subscript
 --   refused_again: [{ sink, lane, key, reason, error, first_seq }] (a wish that could not be fulfilled),
 --   leaving: [{ sink, lane, key, from_seq, upto_seq, n }] (parked rows that leave: in batch n, or with 0 for good),
 --   joins: [{ name, since, lane, joined_n }] }
+--   From acks on, lists that are empty may be left out: most are, and each costs a statement.
 -- Answer: { "tick": id or null, "low": seq, "xid": id (an anchor, see there) }, or, with nothing written: { "refused": "subscriptions" } when the set has another version,
 --   { "refused": "lease", "lanes": [{ sink, lane }] } when a lane is another relay's.
 -- Raises unique_violation when another owner wrote the same batch: read the positions again.
-create function :"schema".intend(request json) returns json
+create function :"schema".intend(request jsonb) returns json
 language plpgsql volatile
 set search_path = pg_catalog, :"schema", pg_temp
 as $$
 declare
   new_tick bigint;
+  version bigint;
   lost json;
   -- Before anything else: the transaction must not have an id yet.
   fresh record := anchor();
@@ -174,18 +176,20 @@ begin
   set local synchronous_commit = on;
   -- With subscribe: a batch intended before is seen by the new subscription's snapshot, one intended after knows the subscription.
   perform pg_advisory_xact_lock_shared(subscription_lock());
-  if subscription_version() <> (request ->> 'subscriptions')::bigint then
+  select subscription_version(), (
+    select json_agg(json_build_object('sink', t.sink, 'lane', t.lane))
+    from jsonb_to_recordset(request -> 'lanes') as t (sink text, lane smallint, epoch bigint)
+    where not exists (
+      select from lease l where l.sink = t.sink and l.lane = t.lane and l.epoch = t.epoch and l.relay = request ->> 'relay')
+  ) into version, lost;
+  if version <> (request ->> 'subscriptions')::bigint then
     return json_build_object('refused', 'subscriptions');
   end if;
-  select json_agg(json_build_object('sink', t.sink, 'lane', t.lane)) into lost
-  from json_to_recordset(request -> 'lanes') as t (sink text, lane smallint, epoch bigint)
-  where not exists (
-    select from lease l where l.sink = t.sink and l.lane = t.lane and l.epoch = t.epoch and l.relay = request ->> 'relay');
   if lost is not null then
     return json_build_object('refused', 'lease', 'lanes', lost);
   end if;
 
-  if json_typeof(request -> 'tick') = 'object' then
+  if jsonb_typeof(request -> 'tick') = 'object' then
     insert into tick (snapshot, low, high)
     values ((request #>> '{tick,snapshot}')::pg_snapshot, (request #>> '{tick,low}')::bigint, (request #>> '{tick,high}')::bigint)
     returning id into new_tick;
@@ -194,40 +198,42 @@ begin
     sink, lane, n, epoch, from_tick, to_tick, after_seq, upto_seq, ends_window, rows, digest, subscriptions, unparked_key, catch_up)
   select
     sink, lane, n, epoch, from_tick, coalesce(to_tick, new_tick), after_seq, upto_seq, ends_window, rows, decode(digest, 'hex'),
-    (request ->> 'subscriptions')::bigint, unparked_key, catch_up
-  from json_to_recordset(request -> 'batches') as b (
+    version, unparked_key, catch_up
+  from jsonb_to_recordset(request -> 'batches') as b (
     sink text, lane smallint, n bigint, epoch bigint, from_tick bigint, to_tick bigint, after_seq bigint, upto_seq bigint,
     ends_window boolean, rows integer, digest text, unparked_key text, catch_up text);
+  -- Statements that have nothing to do are not even planned.
+  if not request ?| array['acks', 'parked_keys', 'parked', 'refused_again', 'leaving', 'joins'] then
+    return json_build_object('tick', new_tick, 'low', fresh.low, 'xid', fresh.xid::text);
+  end if;
   insert into outbox_ack (sink, lane, n)
-  select sink, lane, n from json_to_recordset(request -> 'acks') as a (sink text, lane smallint, n bigint)
+  select sink, lane, n from jsonb_to_recordset(request -> 'acks') as a (sink text, lane smallint, n bigint)
   on conflict do nothing;
-
-  -- Most batches park nothing, and join nobody: these statements are not even planned then.
-  if json_array_length(request -> 'parked') > 0 then
+  if jsonb_array_length(request -> 'parked') > 0 then
     insert into parked_key (sink, lane, key, reason, error, first_seq)
     select sink, lane, key, reason, error, first_seq
-    from json_to_recordset(request -> 'parked_keys') as k (sink text, lane smallint, key text, reason text, error text, first_seq bigint);
+    from jsonb_to_recordset(request -> 'parked_keys') as k (sink text, lane smallint, key text, reason text, error text, first_seq bigint);
     insert into parked (sink, lane, seq, key, n)
-    select sink, lane, seq, key, n from json_to_recordset(request -> 'parked') as p (sink text, lane smallint, seq bigint, key text, n bigint);
+    select sink, lane, seq, key, n from jsonb_to_recordset(request -> 'parked') as p (sink text, lane smallint, seq bigint, key text, n bigint);
   end if;
-  if json_array_length(request -> 'refused_again') > 0 then
+  if jsonb_array_length(request -> 'refused_again') > 0 then
     update parked_key k set reason = r.reason, error = r.error, first_seq = r.first_seq, wish = null
-    from json_to_recordset(request -> 'refused_again') as r (sink text, lane smallint, key text, reason text, error text, first_seq bigint)
+    from jsonb_to_recordset(request -> 'refused_again') as r (sink text, lane smallint, key text, reason text, error text, first_seq bigint)
     where k.sink = r.sink and k.lane = r.lane and k.key = r.key and k.freed_at is null;
   end if;
-  if json_array_length(request -> 'leaving') > 0 then
+  if jsonb_array_length(request -> 'leaving') > 0 then
     update parked p set left_in_n = g.n
-    from json_to_recordset(request -> 'leaving') as g (sink text, lane smallint, key text, from_seq bigint, upto_seq bigint, n bigint)
+    from jsonb_to_recordset(request -> 'leaving') as g (sink text, lane smallint, key text, from_seq bigint, upto_seq bigint, n bigint)
     where p.sink = g.sink and p.lane = g.lane and p.key = g.key and p.seq between g.from_seq and g.upto_seq and p.left_in_n is null;
     update parked_key k set freed_at = clock_timestamp()
-    from json_to_recordset(request -> 'leaving') as g (sink text, lane smallint, key text)
+    from jsonb_to_recordset(request -> 'leaving') as g (sink text, lane smallint, key text)
     where k.sink = g.sink and k.lane = g.lane and k.key = g.key and k.freed_at is null
       and not exists (
         select from parked p where p.sink = k.sink and p.lane = k.lane and p.key = k.key and p.left_in_n is null);
   end if;
-  if json_array_length(request -> 'joins') > 0 then
+  if jsonb_array_length(request -> 'joins') > 0 then
     insert into subscription_lane (name, since, lane, joined_n)
-    select name, since, lane, joined_n from json_to_recordset(request -> 'joins') as j (name text, since bigint, lane smallint, joined_n bigint);
+    select name, since, lane, joined_n from jsonb_to_recordset(request -> 'joins') as j (name text, since bigint, lane smallint, joined_n bigint);
   end if;
   return json_build_object('tick', new_tick, 'low', fresh.low, 'xid', fresh.xid::text);
 end

@@ -56,13 +56,13 @@ test('looks less often when there has been nothing for a while, and at its usual
     },
   }
   const isPace = (ms: number) => waits.slice(-20).every((wait) => wait === ms) && waits.length >= 20
-  scene.relay(sink, { clock, pollIntervalMs: 20 }).start()
+  scene.relay(sink, { clock, pollIntervalMs: 10 }).start()
   const [first] = await scene.record([{ key: 'a' }])
   await waitFor(() => sink.ids.includes(first as string), { describe: 'the first event' })
-  await waitFor(() => isPace(20), { describe: 'its usual pace' })
+  await waitFor(() => isPace(10), { describe: 'its usual pace' })
   aheadMs = 6_000
-  await waitFor(() => isPace(320), { describe: 'the pace of a quiet log' })
+  await waitFor(() => isPace(240), { describe: 'the pace of a quiet log' })
   const [second] = await scene.record([{ key: 'b' }])
   await waitFor(() => sink.ids.includes(second as string), { describe: 'the second event' })
-  await waitFor(() => isPace(20), { describe: 'its usual pace again' })
+  await waitFor(() => isPace(10), { describe: 'its usual pace again' })
 })

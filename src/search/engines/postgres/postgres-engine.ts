@@ -142,7 +142,8 @@ export class PostgresEngine implements SearchEngine {
     const generation = await this.#generation(target)
     for (let look = 1; ; look++) {
       // Somebody else submits all the time: without looking, all of it is written.
-      const seen = look > MOST_LOOKS ? undefined : await this.#look(generation, put)
+      const mustLook = put.length > 0 && look <= MOST_LOOKS
+      const seen = mustLook ? await this.#look(generation, put) : undefined
       const { documents, updates } = sortOut(put, generation.settings, seen)
       const newWords = this.#newWords(generation.id, documents)
       const text = `select ${this.#schema}.submit_search_documents($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as outcome`
