@@ -577,7 +577,7 @@ function describeSearch(search: Command, choose: Choose): void {
     .description('build an index anew beside the one that is searched, then swap them; goes on where it was ended')
     .argument('[index]', 'this one only')
     .option('--allow-failed <n>', 'swap though so many documents cannot be indexed (default: 0)')
-    .option('--batch-size <n>', 'rows to read at once (default: 1000)')
+    .option('--batch-size <n>', 'rows to read at once (default: 200)')
     .option('--dry-run', 'only say what would be read')
     .addHelpText('after', examples('moca search rebuild City', 'moca search rebuild --dry-run'))
     .action((index, options, command) =>

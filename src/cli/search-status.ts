@@ -53,9 +53,12 @@ function remarksOn(output: Output, status: IndexStatus): string[] {
     ),
   )
   if (standstill) {
-    const [since, tried] = [standstill.since, standstill.triedAt].map((at) => formatDuration(Date.now() - at.getTime()))
+    const stoodMs = Math.max(0, standstill.triedAt.getTime() - standstill.since.getTime())
     remarks.push(
-      output.style('red', `${index} stands still since ${since}, and was tried ${tried} ago: ${standstill.reason}`),
+      output.style(
+        'red',
+        `${index} has stood still for ${formatDuration(stoodMs)}, though it is tried again and again: ${standstill.reason}`,
+      ),
     )
   }
   if (!live) {

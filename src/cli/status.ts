@@ -179,7 +179,7 @@ function describeSink(
 
 function describeIndex(output: Output, { index, live, rebuild, standstill }: IndexStatus): string {
   const standing = standstill && 'stands still: moca search status'
-  if (!live && standing) return `${index}: not built, ${output.style('red', standing)}`
+  if (!live && standing && !rebuild) return `${index}: not built, ${output.style('red', standing)}`
   if (!live) return `${index}: ${output.style('yellow', rebuild ? 'being built' : 'not built: moca search sync')}`
   const { documents, waiting, oldestWaitingMs, owner, parkedCount } = live
   const behind =

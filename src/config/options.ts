@@ -83,7 +83,7 @@ export interface OutboxInput {
   /** A relay silent for so long has died, and its lanes go to others. Shorter: faster takeover, more false alarms. At least 1 s. Default 10 s. */
   readonly lease?: Duration
   /**
-   * How often a relay looks for what is new; a sixteenth as often when there has been nothing for 5 s. Shorter: less to wait, more looks
+   * How often a relay looks for what is new; a twenty-fourth as often when there has been nothing for 5 s. Shorter: less to wait, more looks
    * (about 0.7 ms of processor each, most of it in the relay). At most a fifth of lease. Default 12 ms.
    */
   readonly pollInterval?: Duration

@@ -186,6 +186,26 @@ const REFUSED: readonly [name: string, request: unknown, option: string, message
   ['both', { ...EVENT, ...JOB }, 'topic', /there is no field "(topic|event_type)"/],
   ['a misspelt field', { ...JOB, retries: 3 }, 'retries', /there is no field "retries"/],
   ['a topic that is a number', { ...EVENT, topic: 1 }, 'topic', /topic must be of type string; found number/],
+  ['a topic of 201 letters', { ...EVENT, topic: 't'.repeat(201) }, 'topic', /topic must be 1 to 200/],
+  ['a topic with a slash', { ...EVENT, topic: 'a/b' }, 'topic', /topic must be .* found "a\/b"/],
+  ['no event_type', { topic: 't' }, 'event_type', /event_type must be a text of 1 to 200/],
+  ['an empty event_type', { ...EVENT, event_type: '' }, 'event_type', /event_type must be/],
+  ['an event_type of 201 letters', { ...EVENT, event_type: 'e'.repeat(201) }, 'event_type', /event_type must be/],
+  ['an empty key of an event', { ...EVENT, key: '' }, 'key', /key must be a text of 1 to 500/],
+  ['a key of 501 letters', { ...EVENT, key: 'k'.repeat(501) }, 'key', /key must be a text of 1 to 500/],
+  ['a docname without a doctype', { ...EVENT, docname: '1' }, 'docname', /docname needs a doctype/],
+  [
+    'site, doctype and docname of 501 letters',
+    { ...EVENT, site: 's', doctype: 'D', docname: 'n'.repeat(497) },
+    'key',
+    /site, doctype and docname have 501 characters together/,
+  ],
+  [
+    'two mistakes: the first one',
+    { ...EVENT, event_type: '', key: '', event_id: 'a' },
+    'event_type',
+    /event_type must be/,
+  ],
   ['an event_id that is none', { ...EVENT, event_id: 'a' }, 'event_id', /event_id must be a UUID; found "a"/],
   ['headers that are a list', { ...EVENT, headers: [] }, 'headers', /headers must be of type object; found array/],
   ['a lock that is a text', { ...EVENT, lock: 'true' }, 'lock', /lock must be of type boolean; found string/],
@@ -237,7 +257,13 @@ test('what cannot be recorded is refused with a reason, a hint and what it is ab
       assert.equal(error.code, 'MO001', error.message)
       assert.match(error.message, message)
       assert.ok(error.hint)
-      assert.equal(JSON.parse(error.detail ?? '').option, option)
+      const { option: found, item } = JSON.parse(error.detail ?? '')
+      assert.deepEqual([found, item], [option, undefined])
+      if (typeof request !== 'object' || request === null) return
+      // As one of a list it is refused for the same reason, and by its number.
+      const ofList = await refusalOf(record(database, [EVENT, request]))
+      assert.equal(ofList.message, error.message.replace('moca.record: ', 'moca.record: item 1: '))
+      assert.equal(JSON.parse(ofList.detail ?? '').item, 1)
     })
   }
   assert.deepEqual(await rows(database), [])

@@ -14,7 +14,7 @@ export interface IndexStatus {
   readonly lastRebuild: RebuildRecord | undefined
   /** Doctypes whose changes do not reach it, because nothing records them. */
   readonly uncaptured: readonly string[]
-  /** Why it could not be built or brought on when it was tried last. Undefined: it could. */
+  /** Why it cannot be built or brought on, though somebody tries. Undefined: it can, or nobody tries. */
   readonly standstill: Standstill | undefined
   /** Undefined: it is not built yet. */
   readonly live: LiveStatus | undefined

@@ -11,7 +11,7 @@ import { verifyIndex } from './verify-index.ts'
 export interface RebuildOptions {
   /** So many documents may be parked, and it is swapped in all the same. Default 0. */
   readonly allowFailed?: number
-  /** Rows in a page. Default 1,000. */
+  /** Rows in a page. Default 200. */
   readonly pageSize?: number
   readonly onProgress?: (progress: RebuildProgress) => void
   readonly signal?: AbortSignal

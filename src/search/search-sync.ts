@@ -77,10 +77,8 @@ export class SearchSync {
       } catch (error) {
         if (signal.aborted) return
         if (error instanceof IndexLostError) continue
-        const reason = error instanceof Error ? error.message : String(error)
+        const reason = reasonOf(error)
         this.#tell(index.name, 'failing', reason)
-        // Where the database is away, that is why, and cannot be written down.
-        await index.standstills.note(index.name, reason).catch(() => {})
         warning.failed(reason, `Search index ${index.name} stands still, and is tried again`, { index: index.name })
         await this.#clock.wait(AFTER_FAILURE_MS, signal)
       }
@@ -118,7 +116,8 @@ export class SearchSync {
         if (!isWorking) {
           isWorking = true
           this.#tell(index.name, 'following')
-          await index.standstills.end(index.name)
+          // What cannot be deleted now is forgotten soon.
+          await index.standstills.end(index.name).catch(() => {})
           onWorking()
         }
         waitMs = isBusy ? SHORTEST_WAIT_MS : Math.min(waitMs * 1.5, LONGEST_WAIT_MS)
@@ -126,6 +125,9 @@ export class SearchSync {
       }
       await writer.settleAll()
       return true
+    } catch (error) {
+      this.#noteStandstill(index, error, signal)
+      throw error
     } finally {
       await feed.leave()
     }
@@ -141,10 +143,19 @@ export class SearchSync {
       log.info({ index: index.name, documents, parked }, 'The search index is built')
       return true
     } catch (error) {
-      if (!(error instanceof RebuildUnderWayError)) throw error
+      if (!(error instanceof RebuildUnderWayError)) {
+        this.#noteStandstill(index, error, signal)
+        throw error
+      }
       this.#tell(index.name, 'waiting')
       return false
     }
+  }
+
+  /** By who keeps the index, or builds it. Not waited for: where the database is away, that is the reason, and nothing can be written down. */
+  #noteStandstill(index: SearchIndex, error: unknown, signal: AbortSignal): void {
+    if (signal.aborted || error instanceof IndexLostError) return
+    index.standstills.note(index.name, reasonOf(error)).catch(() => {})
   }
 
   #warnOfOldSettings(index: SearchIndex, found: IndexSettings): void {
@@ -168,6 +179,10 @@ export class SearchSync {
   #tell(index: string, state: SyncHealth['state'], reason?: string): void {
     this.#health.set(index, { index, state, reason })
   }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** Whether another generation is live, or a rebuild asks for this one. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Database } from '../../src/postgres/database.ts'
 import { PostgresEngine } from '../../src/search/engines/postgres/postgres-engine.ts'
-import type { SearchEngine } from '../../src/search/search-engine.ts'
+import type { SearchDocument, SearchEngine } from '../../src/search/search-engine.ts'
 import { outboxScenes } from '../support/outbox-scene.ts'
 import { ENGINE_CHECKS, makeDocument } from './search-engine.ts'
 
@@ -35,6 +35,22 @@ const FAULTS: readonly Fault[] = [
     name: 'forgets to delete',
     foundBy: 'keeps documents under whatever ids',
     plant: (engine) => ({ submit: (submission) => engine.submit({ ...submission, delete: [] }) }),
+  },
+  {
+    name: 'takes what a document was first for what it is',
+    foundBy: 'knows what changed of a document',
+    plant: (engine) => {
+      const first = new Map<string, SearchDocument>()
+      return {
+        submit: ({ put, ...rest }) => {
+          for (const document of put) if (!first.has(document.id)) first.set(document.id, document)
+          return engine.submit({
+            ...rest,
+            put: put.map((each) => ({ ...each, fields: { ...each.fields, name: first.get(each.id)?.fields['name'] } })),
+          })
+        },
+      }
+    },
   },
   {
     name: 'takes ids without regard to capitals',

@@ -368,6 +368,21 @@ export const ENGINE_CHECKS: readonly EngineCheck[] = [
     },
   },
   {
+    name: 'finds what has a short beginning in its first field, however many have it elsewhere',
+    async run(harness) {
+      const { engine } = harness
+      const write = await openLive(harness)
+      const others = Array.from({ length: 1_100 }, (_, n) =>
+        makeDocument(`o${n}`, { name: `Thing ${n}`, text: 'de la' }),
+      )
+      await write([...others, makeDocument('1', { name: 'Denver' }), makeDocument('2', { name: 'De', text: 'x' })])
+      assert.deepEqual((await search(engine, { q: 'de' })).slice(0, 2), ['2', '1'])
+      const more = Array.from({ length: 1_100 }, (_, n) => makeDocument(`n${n}`, { name: `New Thing ${n}` }))
+      await write([...more, makeDocument('3', { name: 'New' })])
+      assert.equal((await search(engine, { q: 'new' }))[0], '3')
+    },
+  },
+  {
     name: 'filters by value, one of several, list, null and range, all at once, among all documents and among those with a word',
     async run(harness) {
       const { engine } = harness
@@ -382,6 +397,7 @@ export const ENGINE_CHECKS: readonly EngineCheck[] = [
         makeDocument('6', { country: ['IT', 'CH'], population: [7, 8] }),
         makeDocument('7', { country: long }),
         makeDocument('8', { country: true, population: 'many' }),
+        makeDocument('9', { country: 'xx'.repeat(250), population: 'few' }),
       ])
       const cases: [EngineQuery['filter'], string[]][] = [
         [{ country: 'FR' }, ['1', '2']],
@@ -403,6 +419,11 @@ export const ENGINE_CHECKS: readonly EngineCheck[] = [
         [{ population: 'many' }, ['8']],
         [{ country: 'IT' }, ['6']],
         [{ country: true }, ['8']],
+        [{ country: 'xx'.repeat(250) }, ['9']],
+        [{ country: 'xx'.repeat(200) }, []],
+        [{ country: `${'x'.repeat(399)}🦀` }, []],
+        [{ country: 'F\0R' }, ['1', '2']],
+        [{ country: '\ud800' }, []],
         [{ country: [long, 'DE'] }, ['3', '7']],
         [{ country: `${long}o` }, []],
         [{ country: 'FR', population: 500 }, ['2']],
@@ -442,6 +463,10 @@ export const ENGINE_CHECKS: readonly EngineCheck[] = [
       assert.deepEqual(await found({ sort: [{ field: 'population', direction: 'asc' }] }), ['2', '1'])
       const { facets } = await engine.query(FIRST.index, { ...EVERYTHING, q: 'bern', facets: ['population'] })
       assert.deepEqual(facets, { population: [{ value: 7, count: 1 }] })
+      const ranged = { filter: { population: { gt: 6 } }, facets: ['tags'] }
+      assert.deepEqual((await engine.query(FIRST.index, { ...EVERYTHING, ...ranged })).facets, {
+        tags: [{ value: 'old', count: 1 }],
+      })
       await change({ population: null })
       assert.deepEqual(await found({ q: 'bern', filter: { population: null } }), ['1'])
       await change({ population: 'none' })

@@ -184,7 +184,7 @@ create type :"schema".job_request as (
   timeout_ms numeric, options json, lock boolean
 );
 
--- What is wrong with an event, if anything is.
+-- Says what is wrong with an event that read_event does not take.
 create function :"schema".refuse_event(nth integer, x :"schema".event_request, event_key text) returns void
 language plpgsql stable
 as $$
@@ -210,6 +210,7 @@ begin
   if x.event_id !~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then
     perform refuse(nth, 'event_id', 'event_id must be a UUID; ' || found(x.event_id), 'Leave it out to get one of version 7.');
   end if;
+  raise exception 'read_event and refuse_event disagree about %', x;
 end
 $$;
 
@@ -227,7 +228,7 @@ begin
   x."user" := coalesce(x."user", nullif(current_setting('moca.user', true), ''));
   x.request_id := coalesce(x.request_id, nullif(current_setting('moca.request_id', true), ''));
   event_key := coalesce(x.key, coalesce(x.site, '') || ':' || x.doctype || ':' || x.docname);
-  -- In one expression: PostgreSQL sets out each of them anew in every transaction, which takes longer than to answer it.
+  -- In one expression: PL/pgSQL prepares each one anew in every transaction, which takes longer than to evaluate it.
   if (
     x.topic ~ '^[A-Za-z0-9][A-Za-z0-9._-]*$' and length(x.topic) <= 200 and length(x.event_type) between 1 and 200
     and (x.key is null or length(x.key) between 1 and 500) and (x.docname is null or x.doctype is not null)

@@ -157,7 +157,7 @@ as $$ select coalesce(max(greatest(from_version, to_version)), 0) from subscript
 --   refused_again: [{ sink, lane, key, reason, error, first_seq }] (a wish that could not be fulfilled),
 --   leaving: [{ sink, lane, key, from_seq, upto_seq, n }] (parked rows that leave: in batch n, or with 0 for good),
 --   joins: [{ name, since, lane, joined_n }] }
---   From acks on, lists that are empty may be left out: most are, and each costs a statement.
+--   From acks on, lists that are empty are left out: where all are, as mostly, one look at the request says so.
 -- Answer: { "tick": id or null, "low": seq, "xid": id (an anchor, see there) }, or, with nothing written: { "refused": "subscriptions" } when the set has another version,
 --   { "refused": "lease", "lanes": [{ sink, lane }] } when a lane is another relay's.
 -- Raises unique_violation when another owner wrote the same batch: read the positions again.

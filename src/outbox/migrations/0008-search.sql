@@ -64,7 +64,8 @@ begin
   -- title: the first searchable field, folded; words: of the texts, and marks of the filters; facets: what is counted. Apart from the values,
   -- which change more often: an index of words would take all of them in again.
   execute format('create table :"schema".search_text_%s (
-    id text collate "C" primary key, title text collate "C" not null, words tsvector not null, facets jsonb not null)', made);
+    id text collate "C" primary key, text_rev text not null, title text collate "C" not null, words tsvector not null, facets jsonb not null)',
+    made);
   -- A short list of what is not sorted in yet: each query reads it.
   execute format('create index on :"schema".search_text_%s using gin (words) with (fastupdate = on, gin_pending_list_limit = 256)', made);
   execute format('create index on :"schema".search_text_%s (title)', made);
@@ -73,7 +74,7 @@ begin
     from jsonb_array_elements_text((given_settings -> 'sortable') || (given_settings -> 'filterable') || (given_settings -> 'facets')) each (name)
   loop
     execute format('create index on :"schema".search_document_%s (coalesce(keys -> %L, ''null''::jsonb), id)', made, field);
-    -- Few documents have a list where others have a value.
+    -- Whether any document has a list there: then values are looked up by their marks.
     execute format('create index on :"schema".search_document_%1$s (id) where keys ? %2$L', made, field || '[]');
   end loop;
   -- Every word that a document has, or had.
@@ -196,10 +197,10 @@ begin
       insert into search_document_%1$s (id, rev, text_rev, keys, fields) select id, rev, text_rev, keys, fields from puts
       on conflict (id) do update set rev = excluded.rev, text_rev = excluded.text_rev, keys = excluded.keys, fields = excluded.fields
     )
-    insert into search_text_%1$s (id, title, words, facets)
-    select p.id, p.title, setweight(%2$s, 'A') || setweight(%3$s, 'B') || setweight(%4$s, 'C') || %5$s || array_to_tsvector(p.marks), p.facets
+    insert into search_text_%1$s (id, text_rev, title, words, facets)
+    select p.id, p.text_rev, p.title, setweight(%2$s, 'A') || setweight(%3$s, 'B') || setweight(%4$s, 'C') || %5$s || array_to_tsvector(p.marks), p.facets
     from puts p
-    on conflict (id) do update set title = excluded.title, words = excluded.words, facets = excluded.facets
+    on conflict (id) do update set text_rev = excluded.text_rev, title = excluded.title, words = excluded.words, facets = excluded.facets
   $put$, g.id, format(words_of, 'a'), format(words_of, 'b'), format(words_of, 'c'), format(words_of, 'd')) using puts;
   return 'succeeded';
 end
@@ -274,7 +275,7 @@ create table :"schema".search_rebuild (
   updated_at timestamptz not null default clock_timestamp()
 ) with (fillfactor = 50);
 
--- Indexes that could not be built or brought on when they were tried last: for people.
+-- Indexes that cannot be built or brought on, though somebody tries: for people.
 create table :"schema".search_standstill (
   index_name text primary key,
   reason text not null,

@@ -292,8 +292,11 @@ export class SearchArena {
     )
     const live = generations.find(({ is_live }) => is_live)
     const found = live
-      ? await this.admin.query<Wanted>(
-          `select id, (fields ->> 'version')::int as version, (fields ->> 'countryVersion')::int as "countryVersion" from moca.search_document_${live.id}`,
+      ? // A document that cannot be found by its word is none of this version; a text without a document is one too many.
+        await this.admin.query<Wanted>(
+          `select coalesce(d.id, t.id) as id, (fields ->> 'countryVersion')::int as "countryVersion",
+             case when t.words @@ (fields ->> 'country')::tsquery then (fields ->> 'version')::int else -1 end as version
+           from moca.search_document_${live.id} d full join moca.search_text_${live.id} t on t.id = d.id`,
         )
       : []
     const positions = await this.admin.query<{ index_name: string }>('select index_name from moca.index_lease')

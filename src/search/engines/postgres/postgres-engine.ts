@@ -28,9 +28,11 @@ import {
   countStatement,
   facetsStatement,
   formsStatement,
+  type Asked,
   type GenerationTables,
   hitsStatement,
-  isOfFirstField,
+  isRange,
+  listsStatement,
   MOST_RANKED,
   type QueryWord,
   type Statement,
@@ -184,13 +186,13 @@ export class PostgresEngine implements SearchEngine {
 
   async readRevs(target: IndexGeneration, ids: readonly string[]): Promise<readonly RevOf[]> {
     const { id } = await this.#generation(target)
-    return this.#database.query<RevOf>(`select id, rev from ${this.#documents(id)} where id = any ($1)`, [ids])
+    return this.#database.query<RevOf>(`${readRevsOf(this.#tables(id))} where d.id = any ($1)`, [ids])
   }
 
   async readPage(target: IndexGeneration, after: string | undefined, limit: number): Promise<RevPage> {
     const { id } = await this.#generation(target)
-    const behind = after === undefined ? '' : 'where id > $2'
-    const text = `select id, rev from ${this.#documents(id)} ${behind} order by id limit $1`
+    const behind = after === undefined ? '' : 'where d.id > $2'
+    const text = `${readRevsOf(this.#tables(id))} ${behind} order by d.id limit $1`
     const documents = await this.#database.query<RevOf>(text, after === undefined ? [limit] : [limit, after])
     return { documents, next: documents.length < limit ? undefined : documents.at(-1)?.id }
   }
@@ -220,27 +222,29 @@ export class PostgresEngine implements SearchEngine {
   async #query(index: string, query: EngineQuery): Promise<SearchResult> {
     const generation = await this.#requireLive(index)
     requireBuilt(query, generation.settings, index)
-    const words = await this.#readWords(generation, query.q)
+    const [words, withLists] = await Promise.all([
+      this.#readWords(generation, query.q),
+      this.#findLists(generation, query),
+    ])
+    const asked: Asked = { words, withLists }
     const tables = this.#tables(generation.id)
     const { settings } = generation
     const isRanked = words.length > 0 && query.sort.length === 0
     const [found, counted, facets] = await Promise.all([
-      this.#hits(hitsStatement(tables, settings, query, words, 'all')),
-      isRanked ? undefined : this.#count(countStatement(tables, settings, query, words)),
+      this.#hits(hitsStatement(tables, settings, query, asked, 'all')),
+      isRanked ? undefined : this.#count(countStatement(tables, settings, query, asked)),
       query.facets.length === 0
         ? []
         : this.#run<{ field: string; value: unknown; count: number }>(
-            facetsStatement(tables, settings, query, words, MOST_FACET_VALUES),
+            facetsStatement(tables, settings, query, asked, MOST_FACET_VALUES),
           ),
     ])
-    const total = counted ?? (await this.#totalOf(found, generation, query, words))
+    const total = counted ?? (await this.#totalOf(found, generation, query, asked))
     const isTotalExact = total <= MOST_RANKED
     // Of so many matches some were never looked at: the best ones have the words in their first field.
     const best =
-      isRanked && !isTotalExact && !isOfFirstField(words)
-        ? await this.#hits(hitsStatement(tables, settings, query, words, 'first field'))
-        : found
-    const rows = best.length >= query.limit ? best : found
+      isRanked && !isTotalExact ? await this.#hits(hitsStatement(tables, settings, query, asked, 'first field')) : found
+    const rows = query.offset === 0 || best.length >= query.limit ? merge(best, found, query.limit) : found
     return {
       hits: await this.#highlighted(rows, generation, query, words),
       total: isTotalExact ? total : MOST_RANKED,
@@ -269,6 +273,14 @@ export class PostgresEngine implements SearchEngine {
     )
   }
 
+  /** Of the fields that a query filters by a value, those in which some document has a list. */
+  async #findLists({ id }: Generation, { filter }: EngineQuery): Promise<ReadonlySet<string>> {
+    const fields = Object.keys(filter).filter((field) => !isRange(filter[field]))
+    if (fields.length === 0) return new Set()
+    const [row] = await this.#database.query<Record<string, boolean>>(listsStatement(this.#tables(id), fields))
+    return new Set(fields.filter((_, index) => row?.[`f${index}`]))
+  }
+
   async #findSimilar(id: number, word: string): Promise<string[]> {
     const most = allowedTypos(word)
     if (most === 0) return []
@@ -288,12 +300,12 @@ export class PostgresEngine implements SearchEngine {
     found: readonly HitRow[],
     { id, settings }: Generation,
     query: EngineQuery,
-    words: readonly QueryWord[],
+    asked: Asked,
   ): Promise<number> {
     const [first] = found
     if (first) return first.found
     // A page behind the last one says nothing of those before.
-    return query.offset === 0 ? 0 : this.#count(countStatement(this.#tables(id), settings, query, words))
+    return query.offset === 0 ? 0 : this.#count(countStatement(this.#tables(id), settings, query, asked))
   }
 
   async #highlighted(
@@ -394,8 +406,8 @@ export class PostgresEngine implements SearchEngine {
   /** What there is of documents, and after which submission. Undefined: the generation is gone. */
   async #look({ id }: Generation, documents: readonly SearchDocument[]): Promise<Seen | undefined> {
     const text = `
-select g.epoch, g.submission, d.id, d.rev, d.text_rev as "textRev"
-from ${this.#schema}.search_generation g left join ${this.#documents(id)} d on d.id = any ($2) where g.id = $1`
+select g.epoch, g.submission, r.id, r.rev, r."textRev"
+from ${this.#schema}.search_generation g left join (${readRevsOf(this.#tables(id))}) r on r.id = any ($2) where g.id = $1`
     const ids = documents.map((document) => document.id)
     const rows = await this.#database.query<SeenRow>(text, [id, ids], PATIENCE).catch((error: unknown) => {
       if (isOfDropped(error)) return []
@@ -429,6 +441,14 @@ from ${this.#schema}.search_generation g left join ${this.#documents(id)} d on d
     for (const word of words) known.add(word)
     this.#words.set(id, known)
   }
+}
+
+/** (id, rev, textRev) of documents. Where one has no text, or another's, its rev is none: it is written anew. */
+function readRevsOf({ documents, texts }: GenerationTables): string {
+  const isWhole = 't.text_rev is not distinct from d.text_rev'
+  return `
+select d.id, case when ${isWhole} then d.rev else '' end as rev, case when ${isWhole} then d.text_rev else '' end as "textRev"
+from ${documents} d left join ${texts} t on t.id = d.id`
 }
 
 function isOfDropped(error: unknown): boolean {
@@ -471,6 +491,12 @@ interface HitRow {
   readonly id: string
   readonly fields: SearchHit['fields']
   readonly found: number
+}
+
+/** The best ones, and then others, as many as make a page. */
+function merge(best: readonly HitRow[], others: readonly HitRow[], limit: number): readonly HitRow[] {
+  const ids = new Set(best.map(({ id }) => id))
+  return [...best, ...others.filter(({ id }) => !ids.has(id))].slice(0, limit)
 }
 
 function groupFacets(

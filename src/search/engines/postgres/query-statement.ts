@@ -16,6 +16,13 @@ export interface GenerationTables {
   readonly texts: string
 }
 
+/** What must be known of a generation before a query is made into statements. */
+export interface Asked {
+  readonly words: readonly QueryWord[]
+  /** Of the fields that are filtered by a value, those in which some document has a list. */
+  readonly withLists: ReadonlySet<string>
+}
+
 export interface Statement {
   readonly text: string
   readonly values: readonly unknown[]
@@ -36,21 +43,17 @@ class Values {
   }
 }
 
-/** Whether these words are looked for in the first field anyway. */
-export function isOfFirstField(words: readonly QueryWord[]): boolean {
-  return words.every(({ word, isBeginning }) => isBeginning && word.length < SHORTEST_BEGINNING)
-}
-
 /** The documents of a page, best first: (id, fields, found), `found`: how many match, up to MOST_RANKED + 1. */
 export function hitsStatement(
   tables: GenerationTables,
   settings: IndexSettings,
   query: EngineQuery,
-  words: readonly QueryWord[],
+  asked: Asked,
   within: 'all' | 'first field',
 ): Statement {
+  const { words } = asked
   const values = new Values()
-  const condition = conditionOf(values, settings, query, words, within)
+  const condition = conditionOf(values, settings, query, asked, within)
   const page = `limit ${values.add(query.limit, 'bigint')} offset ${values.add(query.offset, 'bigint')}`
   if (query.sort.length > 0 || words.length === 0) {
     const order = query.sort.map(({ field, direction }) => `${keyOf(field)} ${direction}`)
@@ -61,9 +64,12 @@ export function hitsStatement(
   }
   const exact = exactWordsOf(values, settings, words)
   const title = values.add(titleOf(query.q), 'text')
+  const from = fromOf(tables, condition)
   const text = `
 with matching as materialized (
-  select t.id, t.title, t.words from ${fromOf(tables, condition)} where ${condition.text} limit ${MOST_RANKED + 1}
+  (select t.id, t.title, t.words from ${from} where t.title = ${title} and ${condition.text} limit ${MOST_RANKED + 1})
+  union all
+  (select t.id, t.title, t.words from ${from} where t.title <> ${title} and ${condition.text} limit ${MOST_RANKED + 1})
 ), page as (
   select m.id, count(*) over () as found,
     row_number() over (order by m.title = ${title} collate "C" desc, ts_rank(m.words, ${exact}, 1) + 0.5 * ts_rank(m.words, ${condition.matching}, 1) desc, m.id) as place
@@ -79,10 +85,10 @@ export function countStatement(
   tables: GenerationTables,
   settings: IndexSettings,
   query: EngineQuery,
-  words: readonly QueryWord[],
+  asked: Asked,
 ): Statement {
   const values = new Values()
-  const condition = conditionOf(values, settings, query, words, 'all')
+  const condition = conditionOf(values, settings, query, asked, 'all')
   const from = fromOf(tables, condition)
   const text = `select count(*) as found from (select from ${from} where ${condition.text} limit ${MOST_RANKED + 1}) m`
   return { text, values: values.list }
@@ -93,11 +99,11 @@ export function facetsStatement(
   tables: GenerationTables,
   settings: IndexSettings,
   query: EngineQuery,
-  words: readonly QueryWord[],
+  asked: Asked,
   most: number,
 ): Statement {
   const values = new Values()
-  const condition = conditionOf(values, settings, query, words, 'all')
+  const condition = conditionOf(values, settings, query, asked, 'all')
   const from = fromOf(tables, { ...condition, needsTexts: true })
   const perField = query.facets.map((field) => {
     const [name, key, list] = [
@@ -115,6 +121,14 @@ export function facetsStatement(
   })
   const text = `with matching as materialized (select t.facets from ${from} where ${condition.text})\n${perField.join('\nunion all ')}`
   return { text, values: values.list }
+}
+
+/** Of each of these fields whether some document has a list in it: one row of f0, f1, ... */
+export function listsStatement(tables: GenerationTables, fields: readonly string[]): string {
+  const each = fields.map(
+    (field, index) => `exists (select from ${tables.documents} d where d.keys ? '${listKeyOf(field)}') as f${index}`,
+  )
+  return `select ${each.join(', ')}`
 }
 
 /** Which of these words match a word of the query in a basic form. */
@@ -152,7 +166,7 @@ function conditionOf(
   values: Values,
   settings: IndexSettings,
   { filter }: EngineQuery,
-  words: readonly QueryWord[],
+  { words, withLists }: Asked,
   within: 'all' | 'first field',
 ): Condition {
   const perWord = words.map(({ word, isBeginning, alternatives }) => {
@@ -180,14 +194,18 @@ function conditionOf(
       ofDocuments.push(...rangeOf(values, field, wanted))
       continue
     }
-    const all: readonly FilterValue[] = Array.isArray(wanted) ? wanted : [wanted as FilterValue]
-    // By its mark where words are looked for, too: one index knows both. Otherwise where documents are compared and sorted by it.
-    const isByMark = (value: FilterValue) => (words.length > 0 ? isMarked(field, value, settings) : !isKept(value))
-    const [marked, kept] = [all.filter(isByMark), all.filter((value) => !isByMark(value))]
-    if (kept.length === 0) marks.push(values.add(anyOf(field, marked), 'tsquery'))
-    else if (marked.length === 0) ofDocuments.push(keyIsOneOf(values, field, kept))
+    const all = (Array.isArray(wanted) ? wanted : [wanted as FilterValue]).map(asStored)
+    const hasLists = withLists.has(field)
+    // By marks where words are looked for, too: one index knows both. Otherwise where documents are compared and sorted by it.
+    const isByMark = (value: FilterValue) =>
+      isMarked(field, value, settings) && (words.length > 0 || hasLists || !isKept(value))
+    const byKey = all.filter((value) => !isByMark(value))
+    // In a list a number is marked, too.
+    const byMark = hasLists ? all : all.filter(isByMark)
+    if (byKey.length === 0) marks.push(values.add(anyOf(field, byMark), 'tsquery'))
+    else if (byMark.length === 0) ofDocuments.push(keyIsOneOf(values, field, byKey))
     else
-      ofBoth.push(`(t.words @@ ${values.add(anyOf(field, marked), 'tsquery')} or ${keyIsOneOf(values, field, kept)})`)
+      ofBoth.push(`(t.words @@ ${values.add(anyOf(field, byMark), 'tsquery')} or ${keyIsOneOf(values, field, byKey)})`)
   }
   const tree = [...perWord, ...marks].join(' && ')
   const ofTexts = tree === '' ? [] : [`t.words @@ (${tree})`]
@@ -196,7 +214,7 @@ function conditionOf(
   return {
     text: conditions.length === 0 ? 'true' : conditions.join(' and '),
     matching: perWord.length === 0 ? `''::tsquery` : `(${perWord.join(' || ')})`,
-    needsDocuments: ofDocuments.length > 0 || ofBoth.length > 0 || !needsTexts,
+    needsDocuments: ofDocuments.length > 0 || ofBoth.length > 0,
     needsTexts,
   }
 }
@@ -217,17 +235,12 @@ function anyOf(field: string, all: readonly FilterValue[]): string {
   return all.map((value) => lexemeOf(markOf(field, value), '')).join(' | ')
 }
 
-/** A field that is one of these, or a list that has one of them. */
+/** A field that is one of these. */
 function keyIsOneOf(values: Values, field: string, all: readonly FilterValue[]): string {
-  const wanted = values.add(
-    all.map((value) => JSON.stringify(asStored(value))),
+  return `${keyOf(field)} = any (${values.add(
+    all.map((value) => JSON.stringify(value)),
     'jsonb[]',
-  )
-  const list = `d.keys -> '${listKeyOf(field)}'`
-  const isList = `d.keys ? '${listKeyOf(field)}'`
-  // Where there is a list, there is no value: it is null only where there is no list either.
-  const one = `${keyOf(field)} = any (${wanted})${all.includes(null) ? ` and not ${isList}` : ''}`
-  return `(${one} or ${isList} and exists (select from jsonb_array_elements(${list}) e where e = any (${wanted})))`
+  )})`
 }
 
 const COMPARISONS = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const
@@ -257,7 +270,7 @@ function asStored(value: FilterValue): FilterValue {
   return typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '') : value
 }
 
-function isRange(wanted: unknown): wanted is RangeFilter {
+export function isRange(wanted: unknown): wanted is RangeFilter {
   return typeof wanted === 'object' && wanted !== null && !Array.isArray(wanted)
 }
 

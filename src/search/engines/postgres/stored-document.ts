@@ -32,10 +32,13 @@ const MOST_FIRST_WORDS = 100
 /** So many letters of the texts of one weight are looked at; what is behind them is handed out and not found. */
 const MOST_LETTERS = 100_000
 
-/** What of a document is found, filtered, sorted and counted by. */
+/** To be raised when words or marks are made otherwise: texts are written anew then, as their documents change. */
+const FORM = 1
+
 /** Tells apart what documents are found and counted by: where it is the same, `storeValues` says all that changed. */
 export function textRevOf({ fields }: SearchDocument, settings: IndexSettings): string {
   const found = [
+    FORM,
     ...settings.searchable.map((field) => textOf(fields[field] as FieldValue)),
     ...filterableOf(settings).map((field) => (isMarked(field, fields[field], settings) ? fields[field] : 0)),
     ...settings.facets.map((field) => fields[field]),
@@ -47,6 +50,7 @@ export function storeValues({ id, rev, fields }: SearchDocument, settings: Index
   return { id, rev, keys: keysOf(fields, [...filterableOf(settings), ...settings.sortable]), fields }
 }
 
+/** What of a document is found, filtered, sorted and counted by. */
 export function storeDocument(document: SearchDocument, textRev: string, settings: IndexSettings): StoredDocument {
   const { fields } = document
   const [a = '', b = '', c = '', ...rest] = settings.searchable.map((field) => textOf(fields[field] as FieldValue))
@@ -118,7 +122,7 @@ function keysOf(fields: SearchDocument['fields'], names: readonly string[]): Rec
 
 /** Whether a key holds all of a value. */
 export function isKept(value: unknown): boolean {
-  return typeof value !== 'string' || value.length <= LONGEST_KEY
+  return typeof value !== 'string' || value.length < LONGEST_KEY
 }
 
 function shorten(value: unknown): unknown {
