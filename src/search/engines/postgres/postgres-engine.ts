@@ -30,6 +30,7 @@ import {
   formsStatement,
   type Asked,
   type GenerationTables,
+  hasShortBeginning,
   hitsStatement,
   isRange,
   listsStatement,
@@ -230,8 +231,12 @@ export class PostgresEngine implements SearchEngine {
     const tables = this.#tables(generation.id)
     const { settings } = generation
     const isRanked = words.length > 0 && query.sort.length === 0
+    const inFirstField = () => this.#hits(hitsStatement(tables, settings, query, asked, 'first field'))
+    // So many begin with one or two letters that those that do in their first field are mostly enough.
+    const openers = isRanked && hasShortBeginning(words) ? await inFirstField() : undefined
+    const areEnough = (openers?.[0]?.found ?? 0) > MOST_RANKED
     const [found, counted, facets] = await Promise.all([
-      this.#hits(hitsStatement(tables, settings, query, asked, 'all')),
+      openers && areEnough ? openers : this.#hits(hitsStatement(tables, settings, query, asked, 'all')),
       isRanked ? undefined : this.#count(countStatement(tables, settings, query, asked)),
       query.facets.length === 0
         ? []
@@ -242,8 +247,7 @@ export class PostgresEngine implements SearchEngine {
     const total = counted ?? (await this.#totalOf(found, generation, query, asked))
     const isTotalExact = total <= MOST_RANKED
     // Of so many matches some were never looked at: the best ones have the words in their first field.
-    const best =
-      isRanked && !isTotalExact ? await this.#hits(hitsStatement(tables, settings, query, asked, 'first field')) : found
+    const best = isRanked && !isTotalExact ? (openers ?? (await inFirstField())) : found
     const rows = query.offset === 0 || best.length >= query.limit ? merge(best, found, query.limit) : found
     return {
       hits: await this.#highlighted(rows, generation, query, words),

@@ -43,6 +43,11 @@ class Values {
   }
 }
 
+/** Whether so many documents may match that it is better to look among those first that do in their first field. */
+export function hasShortBeginning(words: readonly QueryWord[]): boolean {
+  return words.some(({ word, isBeginning }) => isBeginning && word.length < SHORTEST_BEGINNING)
+}
+
 /** The documents of a page, best first: (id, fields, found), `found`: how many match, up to MOST_RANKED + 1. */
 export function hitsStatement(
   tables: GenerationTables,
