@@ -87,8 +87,8 @@ test('a worker stops in time though Redis does not answer any more', async () =>
   await member.gone(15_000)
   assert.equal(member.exitCode, 0)
   const { stopMs = Number.POSITIVE_INFINITY } = member.parting ?? {}
-  // stopTimeout is 3 s here; ending connections and the thread takes longer on a busy machine. Without it, it would be the job's minute.
-  assert.ok(stopMs < 3_000 + 7_000, `it took ${stopMs} ms`)
+  // stopTimeout is 3 s here; ending connections and the thread takes 1.5 to 2 s more, and longer on a busy machine.
+  assert.ok(stopMs < 3_000 + 4_500, `it took ${stopMs} ms`)
 })
 
 test('a worker that is stopped while Redis restarts reports what had succeeded', async () => {
