@@ -48,7 +48,10 @@ export function hasShortBeginning(words: readonly QueryWord[]): boolean {
   return words.some(({ word, isBeginning }) => isBeginning && word.length < SHORTEST_BEGINNING)
 }
 
-/** The documents of a page, best first: (id, fields, found), `found`: how many match, up to MOST_RANKED + 1. */
+/**
+ * The documents of a page, best first: (id, fields, found). `found`: how many match; above MOST_RANKED only that there are more. Those whose
+ * first field is the query are looked up by themselves: among thousands they might not be looked at.
+ */
 export function hitsStatement(
   tables: GenerationTables,
   settings: IndexSettings,

@@ -1,4 +1,4 @@
-import { createHash, hash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { FieldValue } from '../../../doctype/search-options.ts'
 import type { IndexSettings, SearchDocument } from '../../search-engine.ts'
 import { wordsOf } from '../../search-words.ts'
@@ -90,7 +90,7 @@ export function titleOf(text: string): string {
 /** A lexeme that no text has: the field has this value. Without a value it is null. */
 export function markOf(field: string, value: string | number | boolean | null): string {
   const text = JSON.stringify(value)
-  const short = text.length <= LONGEST_KEY ? text : `#${createHash('sha256').update(text).digest('base64url')}`
+  const short = text.length <= LONGEST_KEY ? text : `#${hash('sha256', text, 'base64url')}`
   return `\u0001${field}\u0001${short}`
 }
 
